@@ -1,0 +1,36 @@
+// A running node: the threads, one shard each, behind one TCP port.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <memory>
+#include <string>
+
+#include "engine/config.h"
+
+namespace sluice {
+
+class Engine {
+ public:
+  /// Opens or makes the data directory, recovers, listens, starts the threads. On return the node
+  /// takes connections.
+  /// Errors  one clear line for people with the way out of it (directory in use or of another node
+  ///         or cluster, damaged log, port in use, io_uring forbidden, bad configuration).
+  [[nodiscard]] static std::expected<std::unique_ptr<Engine>, std::string> start(
+      const Config& config);
+
+  virtual ~Engine() = default;
+
+  /// The port it listens on.
+  [[nodiscard]] virtual std::uint16_t port() const = 0;
+
+  /// Asks the threads to stop cleanly; wait() returns then. Safe from any thread, and from a signal
+  /// handler's thread.
+  virtual void request_stop() = 0;
+
+  /// Blocks until the node has stopped: empty after request_stop(), else the one line that says why
+  /// it had to stop by itself (a write or a sync failed, the log contradicts itself).
+  [[nodiscard]] virtual std::string wait() = 0;
+};
+
+}  // namespace sluice

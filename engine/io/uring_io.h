@@ -1,0 +1,19 @@
+// Io over io_uring (io_uring(7), liburing 2.3). One ring per instance, for one thread.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "engine/io/io.h"
+
+namespace sluice::io {
+
+struct UringOptions {
+  unsigned submission_entries = 1024;
+  unsigned completion_entries = 8192;
+};
+
+/// Errors  kIo with errno in `error` (ENOSYS or EPERM: io_uring is missing or forbidden).
+[[nodiscard]] Result<std::unique_ptr<Io>> make_uring_io(const UringOptions& options, int& error);
+
+}  // namespace sluice::io

@@ -1,0 +1,57 @@
+// The log as Raft sees it: which term stands at which index. No bytes.
+//
+// A log of millions of entries has few terms, so the terms are kept as runs.
+//
+// Invariants:
+// 1. first_index <= last_index + 1
+// 2. terms never decrease with the index
+// 3. term_at(first_index - 1) is known: the entry just before the log (term 0 at index 0)
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "wire/ids.h"
+
+namespace sluice::raft {
+
+class LogView {
+ public:
+  /// An empty log that begins after (prev_index, prev_term): (0, 0) for a new group, the entry
+  /// before the first kept one for a trimmed log.
+  explicit LogView(Index prev_index = Index{}, Term prev_term = Term{});
+
+  [[nodiscard]] Index first_index() const { return prev_index_.next(); }
+  [[nodiscard]] Index last_index() const { return last_index_; }
+  [[nodiscard]] Term last_term() const;
+
+  /// Term at `index`; nothing outside [first_index - 1, last_index].
+  [[nodiscard]] std::optional<Term> term_at(Index index) const;
+
+  /// Appends `count` entries of `term`. Preconditions: count > 0, term >= last_term().
+  void append(Term term, std::uint64_t count);
+
+  /// Drops `from` and everything after. Precondition: first_index <= from <= last_index + 1.
+  void truncate_from(Index from);
+
+  /// Forgets everything before `first`. Precondition: first <= last_index + 1.
+  void trim_to(Index first);
+
+  /// Largest index <= `index` whose term is <= `term` (fast backtracking, Raft §5.3, end).
+  /// At least first_index - 1.
+  [[nodiscard]] Index last_index_with_term_at_most(Index index, Term term) const;
+
+ private:
+  struct Run {
+    Index first;
+    Term term;
+  };
+  Index prev_index_;
+  Term prev_term_;
+  Index last_index_;
+  std::vector<Run> runs_;  // ordered by first and by term
+};
+
+}  // namespace sluice::raft

@@ -1,0 +1,182 @@
+// The stream of chunks of one shard: what to write where. Pure: it lays out bytes in memory that it
+// is given and says which write or file operation is due; somebody else does it and reports back.
+//
+// Life of a segment file (names in segments/README.md):
+//
+//   spare-N.tmp     being created and zero-filled; removed at start          (a crash leaves rubbish)
+//   spare-N         zero-filled and synced, or retired; ready to be used     (a crash leaves a spare)
+//   EPOCH.segment   header for EPOCH written and synced, then renamed, directory synced: prepared,
+//                   then active, then sealed. Whoever has this name has a valid header.
+//
+// A chunk goes only to a segment whose name and header are on stable storage already, so a rollover
+// needs no operation that a crash could split.
+//
+// After a restart the stream goes on in a new segment, never in one that was found: bytes of the
+// old process may still be on their way to the old file (a killed process's ring is torn down after
+// its locks are released), and content cut as a torn tail must not come back behind new chunks. The
+// first chunk of the new segment names the sequence number at which the old one ended.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "segments/record.h"
+#include "wire/batch.h"
+#include "wire/ids.h"
+#include "wire/result.h"
+
+namespace sluice::segments {
+
+inline constexpr std::uint32_t kBlockBytes = 4096;
+
+struct Options {
+  ClusterId cluster;
+  DirectoryId directory;
+  ShardId shard;
+  /// Size of a segment file; multiple of kBlockBytes, at least 4 * chunk_bytes_max, below 4 GiB.
+  std::uint64_t segment_bytes = 64u << 20;
+  /// Bound of one chunk; multiple of kBlockBytes, at least batch_bytes_max + 2 * kBlockBytes.
+  std::uint32_t chunk_bytes_max = (1u << 20) + 2 * kBlockBytes;
+  /// Retired segments kept for reuse; what exceeds it is unlinked.
+  std::uint32_t spare_segments_max = 4;
+};
+
+/// A group commit: write `bytes` at `offset` of segment `epoch`, durably if the policy says so.
+struct ChunkWrite {
+  ChunkSeq seq;
+  Epoch epoch;
+  std::uint64_t offset = 0;
+  std::span<const std::byte> bytes;  // multiple of kBlockBytes; lies in the buffer of open_chunk()
+  bool holds_hard_state = false;     // a vote: to be made durable under every fsync policy
+};
+
+/// One file operation that is due (names are relative to the shard's directory).
+struct FileStep {
+  enum class Kind : std::uint8_t {
+    kCreate,         // create `name`, exclusive
+    kZeroFill,       // write zeros to [offset, offset + size_bytes) of `name`
+    kSyncFile,       // fdatasync `name`
+    kWriteHeader,    // write header() to the beginning of `name`
+    kRename,         // `name` -> `new_name`
+    kSyncDirectory,  // fsync the directory
+    kUnlink,         // remove `name`
+  };
+  Kind kind{};
+  std::string name;
+  std::string new_name;
+  std::uint64_t offset = 0;
+  std::uint64_t size_bytes = 0;
+};
+
+/// What recovery hands over (segments/recovery.h).
+struct SegmentInfo {
+  Epoch epoch;
+  ChunkSeq first_seq;          // of its first live chunk; 0 if it has none
+  std::uint64_t live_records = 0;  // batches of some group's log and newest hard states in it
+};
+struct StreamEnd {
+  ChunkSeq last_seq;                       // last live chunk; 0 in a new stream
+  std::uint64_t last_chunk_checksum = 0;
+  Epoch last_epoch;                        // highest epoch seen in any file; 0 in a new directory
+  std::vector<SegmentInfo> segments;       // by epoch
+  std::vector<std::string> spares;         // file names that may be reused
+  std::vector<std::string> rubbish;        // file names to unlink
+};
+
+class SegmentLog {
+ public:
+  SegmentLog(Options options, StreamEnd end);
+
+  // --- chunks --------------------------------------------------------------------------------
+
+  [[nodiscard]] bool chunk_open() const { return chunk_open_; }
+
+  /// Begins the next chunk in `buffer` (aligned to kBlockBytes, chunk_bytes_max long), which stays
+  /// the caller's and must live until the chunk is written. Precondition: !chunk_open().
+  /// Errors  kNoSegment: neither the active nor a prepared segment has chunk_bytes_max left; run
+  ///         next_step() until one is ready. Then the state is unchanged.
+  [[nodiscard]] Result<void> open_chunk(std::span<std::byte> buffer);
+
+  /// Would a batch of `size_bytes` fit into the open chunk?
+  [[nodiscard]] bool fits(std::size_t size_bytes) const;
+
+  /// Adds a sealed batch to the open chunk. Copies; the caller may release its buffer on return.
+  /// Returns where the batch will live and, in the chunk's buffer, where it lies now.
+  /// Not durable until on_durable() names the chunk.
+  /// Errors  kChunkFull: close the chunk and retry in the next.
+  struct Placed {
+    Location location;
+    std::span<const std::byte> bytes;
+  };
+  [[nodiscard]] Result<Placed> append_batch(BatchView batch);
+
+  /// Small records of the node itself. Same errors. (Room for one hard state per group may be had
+  /// by closing the chunk.)
+  [[nodiscard]] Result<Location> append_hard_state(GroupId group, Term term, NodeId vote);
+  [[nodiscard]] Result<Location> append_trim(GroupId group, const TrimPoint& point);
+  [[nodiscard]] Result<Location> append_producers(GroupId group, std::span<const std::byte> bytes);
+
+  [[nodiscard]] bool chunk_empty() const;  // of the open chunk: no record yet
+  [[nodiscard]] std::size_t chunk_bytes() const;  // of the open chunk, as it would be written now
+
+  /// Closes the open chunk (which may be empty: a mark) and says where to write it. Chunks may be
+  /// written concurrently and complete in any order.
+  [[nodiscard]] ChunkWrite close_chunk();
+
+  /// The write of chunk `seq` completed whole. written_seq() is the contiguous prefix.
+  void on_written(ChunkSeq seq);
+  /// Every chunk up to `seq` is on stable storage: what later chunks' durable mark says. With
+  /// durable writes that is written_seq().
+  void on_durable(ChunkSeq seq);
+
+  [[nodiscard]] ChunkSeq written_seq() const { return written_seq_; }
+  [[nodiscard]] ChunkSeq durable_seq() const { return durable_seq_; }
+  [[nodiscard]] ChunkSeq last_seq() const;  // of the last chunk that was closed
+  /// The highest durable_seq that any chunk on its way to the disk carries. Below durable_seq(): an
+  /// idle node should write a mark (an empty chunk), so that the last chunk does not stay
+  /// undecidable between torn and rotten.
+  [[nodiscard]] ChunkSeq marked_seq() const { return marked_seq_; }
+
+  // --- what is alive -------------------------------------------------------------------------
+
+  /// A record in `epoch` is no longer needed (batch truncated or trimmed, hard state replaced).
+  /// append_*() counted it in.
+  void release(Epoch epoch);
+
+  /// Oldest segment that is still needed, or that would be if not for `records` hard states.
+  /// Segments before it are retired from the front: a hole in the middle could not be told from a
+  /// lost file.
+  [[nodiscard]] Epoch oldest_epoch() const;
+
+  // --- files ---------------------------------------------------------------------------------
+
+  /// The file operation to do next, if any: preparing the next segment, retiring old ones. One at
+  /// a time; answer with step_done() or step_failed() before asking again.
+  [[nodiscard]] std::optional<FileStep> next_step();
+  /// The header that kWriteHeader writes: kBlockBytes bytes, valid until step_done().
+  [[nodiscard]] std::span<const std::byte> header_bytes() const;
+  void step_done();
+  /// The step could not be done for want of space. It is offered again by next_step() after
+  /// retry_steps(). (Any other error stops the node.)
+  void step_failed_no_space();
+  void retry_steps();
+  [[nodiscard]] bool out_of_space() const { return out_of_space_; }
+
+  [[nodiscard]] static std::string segment_name(Epoch epoch);  // "%016x.segment"
+
+  [[nodiscard]] const Options& options() const { return options_; }
+
+ private:
+  Options options_;
+  bool chunk_open_ = false;
+  bool out_of_space_ = false;
+  ChunkSeq written_seq_, durable_seq_, marked_seq_;
+  // (filled in by the implementation)
+};
+
+}  // namespace sluice::segments
