@@ -30,8 +30,8 @@ enum class BatchKind : std::uint8_t {
 
 /// What seals a batch: the leader's term, the next index and the link to the batch before.
 struct Seal {
-  Term term;
-  Index first_index;
+  Term term{};
+  Index first_index{};
   std::uint64_t previous_checksum = 0;
   std::uint64_t timestamp_ns = 0;
 };
@@ -82,13 +82,21 @@ class BatchView {
   /// Forward iteration over the entries' bytes, in order. Valid by invariant 2.
   class Iterator {
    public:
+    using value_type = std::span<const std::byte>;
+    using difference_type = std::ptrdiff_t;
+    Iterator() = default;
     explicit Iterator(const std::byte* at) : at_(at) {}
-    [[nodiscard]] std::span<const std::byte> operator*() const;
+    [[nodiscard]] value_type operator*() const;
     Iterator& operator++();
+    Iterator operator++(int) {
+      const Iterator before = *this;
+      ++*this;
+      return before;
+    }
     bool operator==(const Iterator&) const = default;
 
    private:
-    const std::byte* at_;
+    const std::byte* at_ = nullptr;
   };
   [[nodiscard]] Iterator begin() const;
   [[nodiscard]] Iterator end() const;
@@ -110,11 +118,11 @@ void seal_batch(std::span<std::byte> bytes, const Seal& seal);
 class BatchBuilder {
  public:
   struct Options {
-    ClusterId cluster;
-    GroupId group;
+    ClusterId cluster{};
+    GroupId group{};
     BatchKind kind = BatchKind::kData;
-    ProducerId producer;
-    Sequence first_sequence;
+    ProducerId producer{};
+    Sequence first_sequence{};
   };
 
   BatchBuilder(std::span<std::byte> buffer, const Options& options);

@@ -62,6 +62,21 @@ struct FrameView {
 [[nodiscard]] Result<FrameView> parse_frame(std::span<const std::byte> bytes,
                                             std::size_t frame_bytes_max);
 
+/// The verifier checks the bounds of a vector of structs, but not that its elements are aligned as
+/// reading them in place assumes (they hold 64-bit integers); an honest builder aligns them.
+template <class Struct>
+[[nodiscard]] bool is_aligned(const flatbuffers::Vector<const Struct*>* structs) {
+  return !structs || reinterpret_cast<std::uintptr_t>(structs->Data()) % alignof(Struct) == 0;
+}
+template <class Table>
+[[nodiscard]] bool vectors_aligned(const Table& /*without vectors of structs*/) {
+  return true;
+}
+[[nodiscard]] bool vectors_aligned(const wire::PeerMessages& table);
+[[nodiscard]] bool vectors_aligned(const wire::ClientAppend& table);
+[[nodiscard]] bool vectors_aligned(const wire::ClientAppendReply& table);
+[[nodiscard]] bool vectors_aligned(const wire::ClientStatusReply& table);
+
 /// The envelope as a table of type T, through the FlatBuffers verifier (depth at most 8, tables at
 /// most 64; vectors of structs cost no table).
 /// Errors  kBadContent.
@@ -70,7 +85,9 @@ template <class T>
   flatbuffers::Verifier verifier(reinterpret_cast<const std::uint8_t*>(frame.envelope.data()),
                                  frame.envelope.size(), /*max_depth=*/8, /*max_tables=*/64);
   if (!verifier.VerifyBuffer<T>(nullptr)) return fail(Errc::kBadContent);
-  return flatbuffers::GetRoot<T>(frame.envelope.data());
+  const T* table = flatbuffers::GetRoot<T>(frame.envelope.data());
+  if (!vectors_aligned(*table)) return fail(Errc::kBadContent);
+  return table;
 }
 
 /// Bytes that `finish_frame` will need for header and padded envelope.
