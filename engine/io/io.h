@@ -76,7 +76,7 @@ struct Endpoint {
 };
 
 struct OpenFlags {
-  bool create = false;     // with exclusive: fails with EEXIST
+  bool create = false;  // with exclusive: fails with EEXIST
   bool exclusive = false;
   bool read_only = false;
   bool direct = false;     // O_DIRECT: buffers, offsets and sizes are multiples of 4,096
@@ -99,7 +99,11 @@ class Io {
 
   /// Submits what was queued, waits for at least one completion if none is there, runs the handlers
   /// of all that are. Blocks in the kernel, never spins.
+  /// A signal may end it early.
   virtual void run_once() = 0;
+  /// Operations whose handler has still to run: an owner that stops cancels its own and runs the
+  /// loop until this is 0. Destroying an Io with operations pending is a programmer error.
+  [[nodiscard]] virtual std::size_t pending() const = 0;
 
   /// Monotonic, ns. Constant within one run_once() (taken when the completions were reaped).
   [[nodiscard]] virtual std::uint64_t now_ns() const = 0;

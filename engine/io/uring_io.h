@@ -1,4 +1,6 @@
-// Io over io_uring (io_uring(7), liburing 2.3). One ring per instance, for one thread.
+// Io over io_uring (io_uring(7), liburing 2.3). One ring per instance, for one thread: the one that
+// first calls run_once(). It may be made, and operations submitted, in another thread before that,
+// and it may be destroyed in another thread after that one has left its loop.
 #pragma once
 
 #include <memory>

@@ -1,0 +1,126 @@
+#include "engine/io/uring_ring.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "wire/check.h"
+
+namespace sluice::io {
+namespace {
+
+// DEFER_TASKRUN runs completions only when this thread asks for them, so that a handler's cache is
+// not disturbed and one wake-up serves many; since Linux 6.1. COOP_TASKRUN (5.19) at least spares
+// the interrupts.
+constexpr std::array<unsigned, 3> kSetupFlags = {
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    0,
+};
+
+// NODROP: the kernel keeps completions that do not fit. EXT_ARG: a time-out for the wait itself.
+constexpr unsigned kFeaturesNeeded = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
+
+// What io_uring_enter may answer in normal operation: a signal, the time-out, memory pressure, or a
+// completion queue that has to be emptied first. The queue keeps what it did not take.
+bool is_passing(int result) {
+  return result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
+         result == -EBUSY;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Ring>> Ring::make(const UringOptions& options, int& error) {
+  std::unique_ptr<Ring> ring(new Ring);
+  ring->ring_.ring_fd = -1;
+  int result = -EINVAL;
+  for (const unsigned flags : kSetupFlags) {
+    io_uring_params params{};
+    params.flags = flags | IORING_SETUP_R_DISABLED | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
+    params.cq_entries = options.completion_entries;
+    result = io_uring_queue_init_params(options.submission_entries, &ring->ring_, &params);
+    if (result != -EINVAL) break;
+  }
+  if (result < 0) {
+    ring->ring_.ring_fd = -1;
+    error = -result;
+    return fail(Errc::kIo);
+  }
+  if ((ring->ring_.features & kFeaturesNeeded) != kFeaturesNeeded) {
+    error = ENOSYS;
+    return fail(Errc::kIo);
+  }
+  return ring;
+}
+
+Ring::~Ring() {
+  if (ring_.ring_fd < 0) return;
+  // The registration of the ring's descriptor belongs to the thread that made it. From another one
+  // liburing would withdraw the registration of whatever ring that thread has in the same place;
+  // the kernel drops ours when our thread ends.
+  if (thread_ != std::this_thread::get_id()) {
+    ring_.int_flags = 0;
+    ring_.enter_ring_fd = ring_.ring_fd;
+  }
+  io_uring_queue_exit(&ring_);
+}
+
+io_uring_sqe& Ring::next_submission() {
+  if (backlog_.empty()) {
+    if (io_uring_sqe* sqe = io_uring_get_sqe(&ring_)) return *sqe;
+  }
+  return backlog_.emplace_back();
+}
+
+void Ring::bind_to_this_thread() {
+  thread_ = std::this_thread::get_id();
+  SLUICE_CHECK(io_uring_enable_rings(&ring_) == 0);
+  // Saves the look-up of the descriptor in every call; without it all works the same.
+  (void)io_uring_register_ring_fd(&ring_);
+}
+
+void Ring::drain_backlog() {
+  while (backlog_begin_ < backlog_.size()) {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    if (sqe == nullptr) {
+      const int submitted = io_uring_submit(&ring_);
+      SLUICE_CHECK(is_passing(submitted));
+      // No room could be made: the handlers have to empty the completion queue first.
+      if (io_uring_sq_space_left(&ring_) == 0) return;
+      continue;
+    }
+    *sqe = backlog_[backlog_begin_++];
+  }
+  backlog_.clear();
+  backlog_begin_ = 0;
+}
+
+void Ring::enter(const Wait& wait) {
+  if (thread_ == std::thread::id{}) bind_to_this_thread();
+  SLUICE_CHECK(thread_ == std::this_thread::get_id());
+  if (!backlog_.empty()) drain_backlog();
+
+  int result = 0;
+  if (!wait.block || !backlog_.empty() || ready() > 0) {
+    result = io_uring_submit_and_get_events(&ring_);
+  } else if (wait.timeout_ns) {
+    __kernel_timespec time{};
+    time.tv_sec = static_cast<std::int64_t>(*wait.timeout_ns / 1'000'000'000);
+    time.tv_nsec = static_cast<std::int64_t>(*wait.timeout_ns % 1'000'000'000);
+    io_uring_cqe* unused = nullptr;
+    result = io_uring_submit_and_wait_timeout(&ring_, &unused, 1, &time, nullptr);
+  } else {
+    result = io_uring_submit_and_wait(&ring_, 1);
+  }
+  SLUICE_CHECK(is_passing(result));
+}
+
+Ring::Done Ring::take() {
+  io_uring_cqe* cqe = nullptr;
+  SLUICE_CHECK(io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr);
+  const Done done{io_uring_cqe_get_data64(cqe), cqe->res};
+  io_uring_cqe_seen(&ring_, cqe);
+  return done;
+}
+
+}  // namespace sluice::io
