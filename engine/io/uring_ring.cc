@@ -74,7 +74,9 @@ io_uring_sqe& Ring::next_submission() {
 
 void Ring::bind_to_this_thread() {
   thread_ = std::this_thread::get_id();
-  SLUICE_CHECK(io_uring_enable_rings(&ring_) == 0);
+  // liburing 2.3 declares io_uring_enable_rings() but its shared library does not have it.
+  const auto descriptor = static_cast<unsigned>(ring_.ring_fd);
+  SLUICE_CHECK(io_uring_register(descriptor, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) >= 0);
   // Saves the look-up of the descriptor in every call; without it all works the same.
   (void)io_uring_register_ring_fd(&ring_);
 }
