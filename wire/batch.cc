@@ -92,6 +92,7 @@ Result<BatchView> BatchView::parse(std::span<const std::byte> bytes, std::size_t
   if (!size) return fail(size.error());
   const auto batch = bytes.first(*size);
   const wire::BatchHeader& header = header_of(batch);
+  if (checksum_of_header(batch) != header.header_checksum()) return fail(Errc::kBadChecksum);
   if (!header_makes_sense(header)) return fail(Errc::kBadContent);
   if (checksum(payload_of(batch)) != header.payload_checksum()) return fail(Errc::kBadChecksum);
   if (!entries_fill(payload_of(batch), header.entry_count())) return fail(Errc::kBadContent);
@@ -101,13 +102,13 @@ Result<BatchView> BatchView::parse(std::span<const std::byte> bytes, std::size_t
 
 Result<BatchView> BatchView::parse_sealed(std::span<const std::byte> bytes,
                                           std::size_t size_bytes_max) {
-  const Result<std::size_t> size = claimed_size(bytes, size_bytes_max);
-  if (!size) return fail(size.error());
-  const wire::BatchHeader& header = header_of(bytes);
-  if (checksum_of_header(bytes) != header.header_checksum()) return fail(Errc::kBadChecksum);
+  const Result<BatchView> batch = parse(bytes, size_bytes_max);
+  if (!batch) return batch;
   // Terms and indexes count from 1: zeros are those of a batch that nobody sealed.
-  if (header.term() == 0 || header.first_index() == 0) return fail(Errc::kBadContent);
-  return parse(bytes, size_bytes_max);
+  if (batch->term() == Term(0) || batch->first_index() == Index(0)) {
+    return fail(Errc::kBadContent);
+  }
+  return batch;
 }
 
 BatchView BatchView::trusted(std::span<const std::byte> bytes) {
@@ -186,6 +187,7 @@ BatchView BatchBuilder::finish() {
   header.mutate_entry_count(entry_count_);
   header.mutate_size_bytes(static_cast<std::uint32_t>(size));
   header.mutate_payload_bytes(static_cast<std::uint32_t>(payload_bytes_));
+  header.mutate_header_checksum(checksum_of_header(buffer_));
   return BatchView::trusted(buffer_.first(size));
 }
 

@@ -2,10 +2,12 @@
 // (wire/format.fbs), then entries, each a u32 length (little-endian) and its bytes, then zeros to a
 // multiple of 8.
 //
-// A client builds a batch and leaves term, index, timestamp and the links empty ("unsealed"). The
+// A client builds a batch and leaves term, index, timestamp and the link empty ("unsealed"). The
 // leader seals it in place; from then on its bytes are the same in memory, on the wire and on the
-// disk of every replica. The chain of previous_checksum makes two replicas that agree on one batch
-// agree on everything before it.
+// disk of every replica. The header's checksum is right in both states: group, producer and
+// sequence are as precious on the way to the leader as afterwards, and a frame does not cover them.
+// The chain of previous_checksum makes two replicas that agree on one batch agree on everything
+// before it.
 #pragma once
 
 #include <cstddef>
@@ -41,20 +43,20 @@ struct Seal {
 /// Invariants, established by parse() and assumed by everyone else:
 /// 1. magic, version and kind are known; flags are 0; size_bytes == the view's size, multiple of 8
 /// 2. entry_count >= 1 and the entries fill payload_bytes exactly; the padding is zero
-/// 3. payload_checksum is right
+/// 3. header_checksum and payload_checksum are right
 /// 4. first_index + entry_count and first_sequence + entry_count do not overflow
 class BatchView {
  public:
   BatchView() = default;
 
   /// Reads one batch from the front of `bytes` (which may hold more behind it) and checks
-  /// everything that an unsealed batch promises (invariants 1 to 4).
+  /// everything that an unsealed batch promises (invariants 1 to 4), sizes first.
   /// `bytes` must be aligned to 8. size_bytes_max bounds the batch before anything else is read.
   /// Errors  kTruncated, kBadMagic, kBadVersion, kBadSize, kBadContent, kBadChecksum, kTooLarge.
   [[nodiscard]] static Result<BatchView> parse(std::span<const std::byte> bytes,
                                                std::size_t size_bytes_max);
 
-  /// parse(), and the header's own checksum as well: what a sealed batch promises.
+  /// parse(), and term and first index are not 0 (kBadContent): what a sealed batch promises.
   [[nodiscard]] static Result<BatchView> parse_sealed(std::span<const std::byte> bytes,
                                                       std::size_t size_bytes_max);
 
@@ -135,7 +137,8 @@ class BatchBuilder {
   /// Size of the batch if it were finished now, padding included.
   [[nodiscard]] std::size_t size_bytes() const;
 
-  /// Pads, hashes the payload and fills the header. Precondition: entry_count() >= 1.
+  /// Pads, hashes the payload and fills the header with its checksum. Precondition: entry_count()
+  /// >= 1.
   BatchView finish();
 
   /// Size of a batch with one entry of `entry_bytes`.

@@ -7,11 +7,11 @@
 // envelope passes the FlatBuffers verifier with caps on depth and tables.
 #pragma once
 
+#include <flatbuffers/flatbuffers.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
-
-#include <flatbuffers/flatbuffers.h>
 
 #include "wire/format_generated.h"
 #include "wire/messages_generated.h"
