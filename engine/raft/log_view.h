@@ -48,6 +48,9 @@ class LogView {
     Index first;
     Term term;
   };
+  /// Which run holds `index`. Precondition: first_index <= index <= last_index.
+  [[nodiscard]] std::size_t run_of(Index index) const;
+
   Index prev_index_;
   Term prev_term_;
   Index last_index_;

@@ -24,9 +24,11 @@
 #include <span>
 #include <vector>
 
+#include "engine/raft/byte_ledger.h"
 #include "engine/raft/log_view.h"
 #include "engine/raft/messages.h"
 #include "engine/raft/progress.h"
+#include "engine/raft/random.h"
 #include "wire/ids.h"
 #include "wire/result.h"
 
@@ -35,7 +37,8 @@ namespace sluice::raft {
 struct Options {
   NodeId self;
   std::vector<NodeId> voters;  // 1 to 7, self among them, no duplicates
-  /// Without a word from a leader for a random number of ticks in [min, 2 * min) an election starts.
+  /// Without a word from a leader for a random number of ticks in [min, 2 * min) an election
+  /// starts.
   std::uint32_t election_timeout_ticks_min = 50;
   std::uint32_t heartbeat_ticks = 5;  // must be < election_timeout_ticks_min / 2
   /// Window per follower: what is sent and not yet acknowledged (Raft dissertation §10.2.1).
@@ -48,9 +51,18 @@ struct Options {
 
 /// What must be done. Appended to by Raft, emptied by its caller; keeps its capacity.
 struct Outbox {
-  struct Vote { NodeId to; VoteRequest request; };
-  struct VoteAnswer { NodeId to; VoteReply reply; };
-  struct AppendAnswer { NodeId to; AppendReply reply; };
+  struct Vote {
+    NodeId to;
+    VoteRequest request;
+  };
+  struct VoteAnswer {
+    NodeId to;
+    VoteReply reply;
+  };
+  struct AppendAnswer {
+    NodeId to;
+    AppendReply reply;
+  };
   std::vector<Vote> vote_requests;
   std::vector<VoteAnswer> vote_replies;
   std::vector<AppendAnswer> append_replies;
@@ -62,9 +74,9 @@ struct Outbox {
 /// What to send next to one follower. The caller takes batches from `next_index` on, as many as it
 /// likes up to bytes_max and at least one if last_index >= next_index, and reports what it sent.
 struct AppendPlan {
-  AppendRequest request;
-  Index next_index;        // of the first entry to send: request.prev_index + 1
-  Index last_index;        // of the leader's log; < next_index: an empty request (heartbeat, probe)
+  AppendRequest request{};
+  Index next_index{};  // of the first entry to send: request.prev_index + 1
+  Index last_index;    // of the leader's log; < next_index: an empty request (heartbeat, probe)
   std::uint64_t bytes_max = 0;
 };
 
@@ -72,7 +84,7 @@ struct AppendPlan {
 struct AppendDecision {
   bool accepted = false;
   /// Entries from here on contradict the leader and must be dropped before anything is written.
-  std::optional<Index> truncate_from;
+  std::optional<Index> truncate_from{};
   /// batches[first_new ...] are new and must be written in order; those before are already here.
   std::size_t first_new = 0;
 };
@@ -85,6 +97,8 @@ struct Proposal {
 class Raft {
  public:
   /// `hard_state` and `log` are what recovery found durable: everything in them counts as such.
+  /// A log whose last term is above the hard state's raises it (entries and hard state are written
+  /// separately, and a crash may fall between); the outbox is to be drained after construction too.
   Raft(Options options, HardState hard_state, LogView log);
 
   // --- facts ---------------------------------------------------------------------------------
@@ -116,8 +130,10 @@ class Raft {
 
   /// Everything of this node's log up to `index` is on stable storage, if `term` still stands
   /// there. Otherwise the entry was overwritten while the write was in flight, and the fact says
-  /// nothing about what stands there now (S6).
+  /// nothing about what stands there now (S6). Facts come in the order of the writes: a batch is
+  /// reported only when everything that was handed out before it is on stable storage too.
   void on_durable(Index index, Term term);
+  /// Likewise in the order of the writes; a newer state may stand for those before it.
   void on_hard_state_durable(const HardState& state);
 
   /// A connection to `peer` was made or lost: what was in flight on it is gone.
@@ -133,7 +149,8 @@ class Raft {
 
   /// The next AppendRequest for `to`, if this node leads and the follower's window has room: new
   /// entries, a heartbeat that is due, a probe, or a commit index the follower has not heard of.
-  /// Changes nothing: call on_append_sent() when (and only when) it was handed to the link.
+  /// Changes nothing: call on_append_sent() when (and only when) it was handed to the link, before
+  /// any other fact. For an empty request last_sent is request.prev_index and size_bytes is 0.
   [[nodiscard]] std::optional<AppendPlan> plan_append(NodeId to) const;
   void on_append_sent(NodeId to, Index last_sent, std::uint64_t size_bytes);
 
@@ -150,9 +167,103 @@ class Raft {
   [[nodiscard]] const Progress* progress(NodeId peer) const;
   /// Smallest match_index over all voters (leader only): below it nobody needs an entry any more.
   [[nodiscard]] Index match_index_min() const;
+  /// Bytes of batches in the log that are not committed yet (S52).
+  [[nodiscard]] std::uint64_t uncommitted_bytes() const { return uncommitted_.total_bytes(); }
 
  private:
-  // (filled in by the implementation)
+  friend class Invariants;
+
+  struct Peer {
+    NodeId id;
+    Progress progress;
+  };
+  struct PendingAnswer {
+    NodeId to;
+    AppendReply reply;
+  };
+
+  // raft.cc: roles and terms
+  [[nodiscard]] Peer* find_peer(NodeId id);
+  [[nodiscard]] bool is_peer(NodeId id) const;
+  [[nodiscard]] Term known_term(Index index) const;
+  [[nodiscard]] bool plausible(Term term) const;
+  void enter_term(Term term, NodeId vote);
+  void become_follower(Term term);
+  void step_down();
+  void reset_election_timer();
+  void count_stalled_tick();
+  [[nodiscard]] bool disk_stalled() const;
+  void commit_to(Index index);
+
+  // election.cc
+  void tick_election();
+  void start_pre_vote();
+  void start_election();
+  void count_vote(NodeId from);
+  [[nodiscard]] VoteRequest vote_request() const;
+  [[nodiscard]] bool hears_leader() const;
+  [[nodiscard]] bool log_up_to_date(const VoteRequest& request) const;
+  void answer_pre_vote(NodeId from, const VoteRequest& request);
+  void answer_vote(NodeId from, const VoteRequest& request);
+  void grant_if_durable();
+
+  // leader.cc
+  void become_leader();
+  void tick_leader();
+  [[nodiscard]] bool quorum_in_contact() const;
+  void advance_commit();
+  void on_rejected(Progress& progress, const AppendReply& reply);
+  [[nodiscard]] AppendPlan plan_empty(Index prev_index) const;
+
+  // follower.cc
+  void follow(NodeId leader, Term term);
+  [[nodiscard]] bool matches(const AppendRequest& request) const;
+  [[nodiscard]] AppendDecision take(const AppendRequest& request,
+                                    std::span<const BatchInfo> batches);
+  [[nodiscard]] bool has(const BatchInfo& batch) const;
+  void truncate_from(Index from);
+  [[nodiscard]] Index acknowledged_index() const;
+  void answer_accepted();
+  void answer_rejected(Index rejected_index, Term prev_term);
+  void refuse_stale_leader(NodeId from, const AppendRequest& request);
+  void emit_pending_answers();
+
+  Options options_;
+  HardState hard_state_;
+  HardState durable_hard_state_;  // newest that is known to be on stable storage
+  LogView log_;
+  Index commit_index_;
+  Index durable_index_;
+  Role role_ = Role::kFollower;
+  NodeId leader_;       // as far as is known now
+  NodeId term_leader_;  // who ever led the current term here: there is only one (Raft §5.2)
+  std::vector<Peer> peers_;
+  ByteLedger uncommitted_;
+  Outbox outbox_;
+  Random random_;
+
+  // Time, in ticks.
+  std::uint64_t election_elapsed_ = 0;
+  std::uint64_t election_timeout_ = 0;
+  std::uint64_t ticks_since_leader_ = 0;
+  std::uint64_t heartbeat_elapsed_ = 0;
+  std::uint64_t stalled_ticks_ = 0;  // without durable progress, while something waits for it
+
+  // As a candidate or voter.
+  std::uint32_t votes_ = 0;  // bit i: options_.voters[i] granted
+  NodeId pending_grant_;     // voted for in this term, answer waits for the hard state
+
+  // As a leader.
+  bool noop_due_ = false;
+
+  // As a follower.
+  Index verified_index_;  // this log equals the current leader's up to here (0: nothing known)
+  Index answered_index_;  // last acknowledged to it
+  // Entries that were still on their way to the disk were dropped at this index and others stand
+  // there now, not durable yet. See truncate_from().
+  std::optional<Index> unsettled_from_;
+  std::optional<PendingAnswer> pending_answer_;   // to the leader, waits for the hard state
+  std::optional<PendingAnswer> pending_refusal_;  // to the leader of an older term, likewise
 };
 
 }  // namespace sluice::raft
