@@ -28,6 +28,7 @@ static_assert(sizeof(wire::BatchHeader) == kBatchHeaderBytes);
 enum class BatchKind : std::uint8_t {
   kData = 1,  // entries of clients
   kNoop = 2,  // one empty entry at the start of a term (Raft §8)
+  kTrim = 3,  // one entry of eight bytes: the index at which the log may begin once this commits
 };
 
 /// What seals a batch: the leader's term, the next index and the link to the batch before.
