@@ -40,6 +40,9 @@ class GroupIndex {
   [[nodiscard]] bool continues(BatchView batch) const;
   /// Precondition: continues(batch).
   void append(BatchView batch, const Location& location);
+  /// The same from what is known of a batch whose bytes are elsewhere (recovery). Precondition: it
+  /// continues this log, and the link was checked.
+  void append(const Entry& entry);
 
   /// Drops the batch that begins at `from` and all after it, calling dropped(entry) for each.
   /// Precondition: `from` is the first index of a batch, or last_index() + 1.

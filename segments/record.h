@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "segments/format_generated.h"
@@ -19,11 +20,19 @@ enum class RecordKind : std::uint8_t {
   kProducers = 4,  // snapshot of a group's producer sessions, opaque here
 };
 
+inline constexpr std::size_t kChunkHeaderBytes = 96;
+inline constexpr std::size_t kDescriptorBytes = 48;
+inline constexpr std::size_t kSegmentHeaderBytes = 88;
+static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
+static_assert(sizeof(RecordDescriptor) == kDescriptorBytes);
+static_assert(sizeof(SegmentHeader) == kSegmentHeaderBytes);
+static_assert(sizeof(HardStateRecord) == 16 && sizeof(TrimRecord) == 24);
+
 /// Where a record lies.
 struct Location {
   ChunkSeq seq;
   Epoch epoch;
-  std::uint32_t offset = 0;      // of the record's first byte, in the segment file
+  std::uint32_t offset = 0;  // of the record's first byte, in the segment file
   std::uint32_t size_bytes = 0;
 };
 
@@ -34,6 +43,13 @@ struct TrimPoint {
   bool operator==(const TrimPoint&) const = default;
 };
 
+/// Term and vote of a group (Raft Figure 2, persistent state).
+struct HardState {
+  Term term;
+  NodeId vote;
+  bool operator==(const HardState&) const = default;
+};
+
 /// A record of a valid chunk, found by a scan. `bytes` lie in the scanned memory.
 struct Record {
   RecordKind kind{};
@@ -41,5 +57,17 @@ struct Record {
   Location location;
   std::span<const std::byte> bytes;
 };
+
+/// Precondition for both: the record is of that kind (a scan has checked its size).
+[[nodiscard]] inline HardState hard_state_of(const Record& record) {
+  HardStateRecord stored;
+  std::memcpy(&stored, record.bytes.data(), sizeof stored);
+  return {Term(stored.term()), NodeId(stored.vote())};
+}
+[[nodiscard]] inline TrimPoint trim_point_of(const Record& record) {
+  TrimRecord stored;
+  std::memcpy(&stored, record.bytes.data(), sizeof stored);
+  return {Index(stored.prev_index()), Term(stored.prev_term()), stored.prev_checksum()};
+}
 
 }  // namespace sluice::segments

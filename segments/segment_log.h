@@ -3,9 +3,10 @@
 //
 // Life of a segment file (names in segments/README.md):
 //
-//   spare-N.tmp     being created and zero-filled; removed at start          (a crash leaves rubbish)
-//   spare-N         zero-filled and synced, or retired; ready to be used     (a crash leaves a spare)
-//   EPOCH.segment   header for EPOCH written and synced, then renamed, directory synced: prepared,
+//   spare-N.tmp     being created and zero-filled; removed at start          (a crash leaves
+//   rubbish) spare-N         zero-filled and synced, or retired; ready to be used     (a crash
+//   leaves a spare) EPOCH.segment   header for EPOCH written and synced, then renamed, directory
+//   synced: prepared,
 //                   then active, then sealed. Whoever has this name has a valid header.
 //
 // A chunk goes only to a segment whose name and header are on stable storage already, so a rollover
@@ -19,20 +20,20 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "segments/chunk_builder.h"
 #include "segments/record.h"
+#include "segments/segment_table.h"
 #include "wire/batch.h"
 #include "wire/ids.h"
 #include "wire/result.h"
 
 namespace sluice::segments {
-
-inline constexpr std::uint32_t kBlockBytes = 4096;
 
 struct Options {
   ClusterId cluster;
@@ -67,30 +68,48 @@ struct FileStep {
     kUnlink,         // remove `name`
   };
   Kind kind{};
-  std::string name;
-  std::string new_name;
+  std::string name = {};
+  std::string new_name = {};
   std::uint64_t offset = 0;
   std::uint64_t size_bytes = 0;
 };
 
+/// Where a process took up the stream: the last chunk that it found and kept. Stands in the header
+/// of each segment that it writes, so that a durable mark in one of them names not only a number
+/// but the chunks that it counts.
+struct StreamBase {
+  ChunkSeq seq;  // 0 in a new stream
+  std::uint64_t checksum = 0;
+  Epoch first_epoch;  // of the first segment that this process makes
+  bool operator==(const StreamBase&) const = default;
+};
+
 /// What recovery hands over (segments/recovery.h).
-struct SegmentInfo {
-  Epoch epoch;
-  ChunkSeq first_seq;          // of its first live chunk; 0 if it has none
-  std::uint64_t live_records = 0;  // batches of some group's log and newest hard states in it
-};
 struct StreamEnd {
-  ChunkSeq last_seq;                       // last live chunk; 0 in a new stream
+  ChunkSeq last_seq = {};  // last live chunk; 0 in a new stream
   std::uint64_t last_chunk_checksum = 0;
-  Epoch last_epoch;                        // highest epoch seen in any file; 0 in a new directory
-  std::vector<SegmentInfo> segments;       // by epoch
-  std::vector<std::string> spares;         // file names that may be reused
-  std::vector<std::string> rubbish;        // file names to unlink
+  ChunkSeq durable_seq = {};               // known durable; above it chunks were only read
+  Epoch oldest_epoch = {};                 // as the last live chunk states it; 0 in a new stream
+  Epoch last_epoch = {};                   // highest epoch seen in any file; 0 in a new directory
+  std::vector<SegmentInfo> segments = {};  // by epoch; from oldest_epoch on without gaps
+  std::vector<std::string> spares = {};    // file names that may be reused
+  std::vector<std::string> rubbish = {};   // file names to unlink
 };
+
+class FilePlan;
 
 class SegmentLog {
  public:
+  /// `end` with the live records counted in (segments/replay.h).
+  ///
+  /// What recovery read may not be durable yet: a killed process leaves writes in the device's
+  /// cache. The first steps sync it; until then durable_seq() stays below last_seq() and no chunk
+  /// can be opened. Nothing that depends on a recovered record (a vote, a match index) may be told
+  /// to others before durable_seq() reaches it.
   SegmentLog(Options options, StreamEnd end);
+  ~SegmentLog();
+  SegmentLog(const SegmentLog&) = delete;
+  SegmentLog& operator=(const SegmentLog&) = delete;
 
   // --- chunks --------------------------------------------------------------------------------
 
@@ -115,13 +134,14 @@ class SegmentLog {
   };
   [[nodiscard]] Result<Placed> append_batch(BatchView batch);
 
-  /// Small records of the node itself. Same errors. (Room for one hard state per group may be had
-  /// by closing the chunk.)
+  /// Small records of the node itself. Same errors. A trim's point is the end of a batch
+  /// (GroupIndex::start()). `bytes` of a snapshot are padded with zeros to
+  /// a multiple of 8, and come back so.
   [[nodiscard]] Result<Location> append_hard_state(GroupId group, Term term, NodeId vote);
   [[nodiscard]] Result<Location> append_trim(GroupId group, const TrimPoint& point);
   [[nodiscard]] Result<Location> append_producers(GroupId group, std::span<const std::byte> bytes);
 
-  [[nodiscard]] bool chunk_empty() const;  // of the open chunk: no record yet
+  [[nodiscard]] bool chunk_empty() const;         // of the open chunk: no record yet
   [[nodiscard]] std::size_t chunk_bytes() const;  // of the open chunk, as it would be written now
 
   /// Closes the open chunk (which may be empty: a mark) and says where to write it. Chunks may be
@@ -130,8 +150,8 @@ class SegmentLog {
 
   /// The write of chunk `seq` completed whole. written_seq() is the contiguous prefix.
   void on_written(ChunkSeq seq);
-  /// Every chunk up to `seq` is on stable storage: what later chunks' durable mark says. With
-  /// durable writes that is written_seq().
+  /// Every chunk up to `seq` (at most written_seq()) is on stable storage: what later chunks'
+  /// durable mark says. With durable writes that is written_seq().
   void on_durable(ChunkSeq seq);
 
   [[nodiscard]] ChunkSeq written_seq() const { return written_seq_; }
@@ -139,19 +159,25 @@ class SegmentLog {
   [[nodiscard]] ChunkSeq last_seq() const;  // of the last chunk that was closed
   /// The highest durable_seq that any chunk on its way to the disk carries. Below durable_seq(): an
   /// idle node should write a mark (an empty chunk), so that the last chunk does not stay
-  /// undecidable between torn and rotten.
+  /// undecidable between torn and rotten. Once: marks need no mark.
   [[nodiscard]] ChunkSeq marked_seq() const { return marked_seq_; }
 
   // --- what is alive -------------------------------------------------------------------------
 
   /// A record in `epoch` is no longer needed (batch truncated or trimmed, hard state replaced).
-  /// append_*() counted it in.
-  void release(Epoch epoch);
+  /// append_*() counted it in. Call it only after what replaces the record was appended (the batch
+  /// that truncates, the trim, the newer hard state): the next chunk may say that the old one's
+  /// segment is not needed any more, and must not be durable before the replacement is.
+  void release(Epoch epoch, RecordKind kind);
 
-  /// Oldest segment that is still needed, or that would be if not for `records` hard states.
-  /// Segments before it are retired from the front: a hole in the middle could not be told from a
-  /// lost file.
+  /// Oldest segment that holds a live record; the active one if no older does. Segments before it
+  /// are retired from the front only: a hole in the middle could not be told from a lost file.
   [[nodiscard]] Epoch oldest_epoch() const;
+
+  /// If the oldest segments hold no batch, but a few newest hard states, trims or snapshots: the
+  /// last such segment. Append those records of all groups whose location.epoch is at or below it
+  /// again, release the old ones, and the segments are retired.
+  [[nodiscard]] std::optional<Epoch> blocked_by_states() const;
 
   // --- files ---------------------------------------------------------------------------------
 
@@ -162,21 +188,53 @@ class SegmentLog {
   [[nodiscard]] std::span<const std::byte> header_bytes() const;
   void step_done();
   /// The step could not be done for want of space. It is offered again by next_step() after
-  /// retry_steps(). (Any other error stops the node.)
+  /// retry_steps(); meanwhile next_step() offers what frees space. Any other error stops the node,
+  /// and so does any failure of kSyncFile or kSyncDirectory, whatever its reason (S35).
   void step_failed_no_space();
   void retry_steps();
-  [[nodiscard]] bool out_of_space() const { return out_of_space_; }
+  [[nodiscard]] bool out_of_space() const;
 
   [[nodiscard]] static std::string segment_name(Epoch epoch);  // "%016x.segment"
 
   [[nodiscard]] const Options& options() const { return options_; }
 
  private:
+  /// A closed chunk whose write has not completed, or completed before one in front of it.
+  struct Inflight {
+    ChunkSeq seq;
+    bool written = false;
+  };
+  /// From chunk `seq` on, chunks say that nothing before `oldest` is needed.
+  struct Statement {
+    ChunkSeq seq;
+    Epoch oldest;
+  };
+  struct Active {
+    Epoch epoch;
+    std::uint64_t end_offset = 0;  // of the last closed chunk
+    bool has_chunks = false;
+  };
+
+  Result<Placed> append(const ChunkBuilder::Identity& identity, std::span<const std::byte> bytes);
+  Result<Location> append_own(GroupId group, RecordKind kind, std::span<const std::byte> bytes);
+  void retire_below(Epoch oldest);
+
   Options options_;
+  ChunkSeq last_seq_, written_seq_, durable_seq_, marked_seq_;
+  std::uint64_t last_checksum_ = 0;
+
+  ChunkBuilder builder_;
   bool chunk_open_ = false;
-  bool out_of_space_ = false;
-  ChunkSeq written_seq_, durable_seq_, marked_seq_;
-  // (filled in by the implementation)
+  bool chunk_holds_hard_state_ = false;
+  std::vector<Inflight> inflight_;  // by seq, from written_seq_ + 1
+
+  SegmentTable table_;                 // live, active, prepared
+  std::vector<SegmentInfo> stale_;     // found below the oldest epoch: a retirement cut short
+  std::vector<Statement> statements_;  // not durable yet, by seq
+  std::optional<Active> active_;
+  std::optional<Epoch> prepared_;
+  Epoch next_epoch_;
+  std::unique_ptr<FilePlan> files_;
 };
 
 }  // namespace sluice::segments

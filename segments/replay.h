@@ -1,0 +1,60 @@
+// The state of the groups out of the records of a stream: logs, hard states, what is alive.
+//
+// A truncation has no record of its own: the batch that replaces the first truncated one is it. So
+// a group's log is what is left when its batches are put one after the other, each cutting what it
+// begins before. Dead batches may lack their predecessors (their segments are gone already); what
+// they leave is replaced or trimmed by the end, or the log is damaged.
+#pragma once
+
+#include <cstdint>
+#include <expected>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "segments/group_index.h"
+#include "segments/record.h"
+#include "segments/recovery.h"
+#include "wire/ids.h"
+
+namespace sluice::segments {
+
+/// What is left of one group.
+struct GroupState {
+  GroupIndex index;
+  HardState hard_state;
+  /// Where the newest ones lie; nothing if the group has none. All three are alive.
+  std::optional<Location> hard_state_at, trim_at, producers_at;
+};
+
+/// Collects facts during the scans, in any order of segments; the bytes need not stay.
+class Replay {
+ public:
+  /// To be called from scan_segment()'s on_record.
+  void add(const Record& record);
+
+  /// Puts the live records together, in the order of the stream, and counts them into
+  /// verdict.end.segments.
+  /// Errors  the groups whose batches do not form one chain from where their log begins.
+  [[nodiscard]] std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> finish(
+      Verdict& verdict);
+
+ private:
+  struct Fact {
+    RecordKind kind{};
+    GroupId group;
+    GroupIndex::Entry batch = {};         // location for all kinds, the rest for batches
+    std::uint64_t previous_checksum = 0;  // batch
+    HardState hard_state = {};
+    TrimPoint trim = {};
+  };
+  /// A group on its way.
+  struct Building;
+
+  static void apply(const Fact& fact, Building& group);
+  static void apply_batch(const Fact& fact, Building& group);
+
+  std::map<Epoch, std::vector<Fact>> facts_;  // each in order of seq
+};
+
+}  // namespace sluice::segments
