@@ -142,8 +142,15 @@ void Raft::step(NodeId from, const AppendReply& reply) {
 /// match it above its own last entry of a term as low as that.
 void Raft::on_rejected(Progress& progress, const AppendReply& reply) {
   if (!progress.rejection_fits(reply.rejected_index)) return;
+  if (reply.hint_index > reply.rejected_index) return;  // nonsense
   const Index at_most = std::min(reply.hint_index, reply.rejected_index.prev());
-  progress.on_rejected(log_.last_index_with_term_at_most(at_most, reply.hint_term));
+  const Index may_match = log_.last_index_with_term_at_most(at_most, reply.hint_term);
+  // Equal index and term: the logs agree there. A lower term at the very place of the hint: they
+  // do not, and the place is the follower's, so it may lie within a batch of this log. Anywhere
+  // else it is the end of a term here, and so the end of a batch.
+  const bool known_differ =
+      may_match == reply.hint_index && known_term(may_match) != reply.hint_term;
+  progress.on_rejected(may_match, known_differ);
 }
 
 /// Raft §5.3, §5.4.2. Positions are durable ones, the own as much as the followers' (S7).

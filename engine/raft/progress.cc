@@ -13,7 +13,7 @@ constexpr std::uint64_t kProbeBytesMax = 64u << 10;
 
 bool Progress::may_send_entries() const {
   if (!link_up_) return false;
-  if (state_ == State::kProbe) return !probe_outstanding_;
+  if (state_ == State::kProbe) return !probe_outstanding_ && !ask_only_;
   if (inflight_count_ == 0) return true;
   return inflight_count_ < limits_.requests_max && inflight_bytes_ < limits_.bytes_max;
 }
@@ -29,6 +29,7 @@ void Progress::start_term(Index last_index) {
   state_ = State::kProbe;
   regressed_ = false;
   probe_outstanding_ = false;
+  ask_only_ = false;
   heartbeat_due_ = true;  // Raft §5.2: a new leader makes itself known at once
   commit_due_ = false;
   match_index_ = held_index_ = sent_index_ = commit_sent_ = Index{};
@@ -82,10 +83,15 @@ bool Progress::on_accepted(Index match) {
   if (state_ == State::kProbe) {
     state_ = State::kReplicate;
     probe_outstanding_ = false;
-    // The entries of the probe are on their way already. Should they be lost, the next heartbeat
-    // asks about its last entry and is rejected.
-    if (inflight_count_ > 0)
+    if (ask_only_) {
+      // An answer to something older; what is held ends with a batch, next_index_ might not.
+      ask_only_ = false;
+      next_index_ = held_index_.next();
+    } else if (inflight_count_ > 0) {
+      // The entries of the probe are on their way already. Should they be lost, the next heartbeat
+      // asks about the last of them and is rejected.
       next_index_ = std::max(next_index_, window_[inflight_head_].last_index.next());
+    }
   }
   next_index_ = std::max(next_index_, held_index_.next());
   pop_acknowledged();
@@ -114,7 +120,7 @@ bool Progress::rejection_fits(Index rejected) const {
 //   entries.
 // A late rejection may look the same. Then the follower has everything and accepts the re-sent
 // entries without writing: it counts again after one round. Being too careful costs only time.
-void Progress::on_rejected(Index may_match) {
+void Progress::on_rejected(Index may_match, bool known_differ) {
   if (may_match < held_index_) {
     regressed_ = true;
     held_index_ = Index{};
@@ -127,6 +133,7 @@ void Progress::on_rejected(Index may_match) {
   state_ = State::kProbe;
   next_index_ = next;
   probe_outstanding_ = !moved;
+  ask_only_ = known_differ;
   clear_window();
 }
 

@@ -58,7 +58,9 @@ class Progress {
   /// (at least one batch is sent), so a window is exceeded by less than one batch.
   [[nodiscard]] std::uint64_t bytes_room() const;
   /// An empty request is due: a heartbeat, or news of the commit index.
-  [[nodiscard]] bool empty_request_due() const { return heartbeat_due_ || commit_due_; }
+  [[nodiscard]] bool empty_request_due() const {
+    return heartbeat_due_ || commit_due_ || (ask_only_ && !probe_outstanding_);
+  }
   [[nodiscard]] bool heartbeat_due() const { return heartbeat_due_; }
 
   // --- facts ---------------------------------------------------------------------------------
@@ -83,9 +85,11 @@ class Progress {
   /// Does a rejection of prev_index `rejected` fit what is outstanding, or is it late (S9)?
   [[nodiscard]] bool rejection_fits(Index rejected) const;
 
-  /// It refused what follows after next_index - 1 or later; `may_match` is the largest index at
-  /// which the two logs may still agree. Precondition: rejection_fits().
-  void on_rejected(Index may_match);
+  /// It refused; `may_match` is the largest index at which the two logs may still agree, as far as
+  /// the hint tells. known_differ: they cannot agree there either, and asking serves to get the
+  /// next hint: then next_index need not begin a batch, and no entry is sent.
+  /// Precondition: rejection_fits().
+  void on_rejected(Index may_match, bool known_differ);
 
  private:
   struct Request {
@@ -101,6 +105,7 @@ class Progress {
   bool link_up_ = false;
   bool regressed_ = false;
   bool probe_outstanding_ = false;
+  bool ask_only_ = false;  // while probing: next_index_ may lie within a batch
   bool heartbeat_due_ = false;
   bool commit_due_ = false;
   Index match_index_;
