@@ -66,7 +66,9 @@ std::optional<FileStep> FilePlan::next_step() {
   }
   if (task_ == Task::kNone) return std::nullopt;
   step_out_ = true;
-  return current_step();
+  FileStep step = current_step();
+  kind_ = step.kind;
+  return step;
 }
 
 FileStep FilePlan::current_step() {
@@ -113,6 +115,13 @@ void FilePlan::step_failed_no_space() {
   SLUICE_CHECK(step_out_);
   step_out_ = false;
   out_of_space_ = true;
+  const bool syncing = kind_ == Kind::kSyncFile || kind_ == Kind::kSyncDirectory;
+  if (syncing && task_ == Task::kMake) {
+    // What of the zeros reached the disk is not known any more: write them all again.
+    unfinished_->zeroed_bytes = 0;
+  } else {
+    SLUICE_CHECK(!syncing);  // a failed sync is final (S35)
+  }
   // A half-made spare waits without holding up the others: retiring frees space.
   if (task_ == Task::kMake) end_task();
 }

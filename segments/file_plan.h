@@ -105,6 +105,7 @@ class FilePlan {
   Task task_ = Task::kNone;
   int phase_ = 0;           // of kPrepare, kRetire
   std::string retired_as_;  // kRetire: name of the new spare; empty if the file is unlinked
+  FileStep::Kind kind_{};   // of the step that was handed out last
   bool step_out_ = false;   // a step was handed out and not answered yet
   bool out_of_space_ = false;
 };

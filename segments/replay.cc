@@ -11,8 +11,17 @@ namespace sluice::segments {
 
 struct Replay::Building {
   GroupState state;
-  TrimPoint trim;  // newest; zeros if there is none
+  TrimPoint trim;                     // newest; zeros if there is none
+  std::vector<SnapshotPiece> pieces;  // since the newest trim
 };
+
+namespace {
+
+std::vector<std::byte> copy_of(std::span<const std::byte> bytes) {
+  return {bytes.begin(), bytes.end()};
+}
+
+}  // namespace
 
 void Replay::add(const Record& record) {
   Fact fact{.kind = record.kind, .group = record.group};
@@ -23,6 +32,8 @@ void Replay::add(const Record& record) {
       fact.batch = {batch.first_index(), batch.header_checksum(), batch.term(), record.location,
                     batch.entry_count()};
       fact.previous_checksum = batch.previous_checksum();
+      fact.more = {batch.producer(), batch.first_sequence(), batch.kind()};
+      if (batch.kind() != BatchKind::kData) fact.more.bytes = copy_of(record.bytes);
       break;
     }
     case RecordKind::kHardState:
@@ -37,34 +48,40 @@ void Replay::add(const Record& record) {
   facts_[record.location.epoch].push_back(fact);
 }
 
-void Replay::apply_batch(const Fact& fact, Building& group) {
+void Replay::apply_batch(Fact& fact, Building& group) {
   GroupIndex& index = group.state.index;
-  index.truncate_from(fact.batch.first_index, [](const GroupIndex::Entry&) {});
+  std::vector<BatchFacts>& batches = group.state.batches;
+  index.truncate_from(fact.batch.first_index,
+                      [&](const GroupIndex::Entry&) { batches.pop_back(); });
   const bool continues = fact.batch.first_index == index.last_index().next() &&
                          fact.previous_checksum == index.last_checksum() &&
                          fact.batch.term >= index.last_term();
   if (!continues) {
     // Its predecessor is gone: the log begins here for now. settle() has the last word.
     index = GroupIndex({fact.batch.first_index.prev(), Term{}, fact.previous_checksum});
+    batches.clear();
   }
   index.append(fact.batch);
+  batches.push_back(std::move(fact.more));
 }
 
-void Replay::apply(const Fact& fact, Building& group) {
+void Replay::apply(Fact& fact, Building& group) {
+  GroupState& state = group.state;
   switch (fact.kind) {
     case RecordKind::kBatch:
       apply_batch(fact, group);
       break;
     case RecordKind::kHardState:
-      group.state.hard_state = fact.hard_state;
-      group.state.hard_state_at = fact.batch.location;
+      state.hard_state = fact.hard_state;
+      state.hard_state_at = fact.batch.location;
       break;
     case RecordKind::kTrim:
       group.trim = fact.trim;
-      group.state.trim_at = fact.batch.location;
+      state.trim_at = fact.batch.location;
+      state.producers = std::exchange(group.pieces, {});
       break;
     case RecordKind::kProducers:
-      group.state.producers_at = fact.batch.location;
+      group.pieces.push_back({fact.batch.location, std::move(fact.more.bytes)});
       break;
   }
 }
@@ -72,22 +89,26 @@ void Replay::apply(const Fact& fact, Building& group) {
 namespace {
 
 /// Brings the log to its beginning. False if there is no chain from there.
-bool settle(GroupIndex& index, const TrimPoint& trim) {
+bool settle(GroupState& group, const TrimPoint& trim) {
+  GroupIndex& index = group.index;
   if (index.last_index() <= trim.prev_index) {
     // Everything is trimmed; what is left of it must agree.
     const bool agrees = index.last_index() < trim.prev_index || index.batch_count() == 0 ||
                         index.last_checksum() == trim.prev_checksum;
     index = GroupIndex(trim);
+    group.batches.clear();
     return agrees;
   }
-  index.trim_to(trim.prev_index.next(), [](const GroupIndex::Entry&) {});
+  std::size_t trimmed = 0;
+  index.trim_to(trim.prev_index.next(), [&](const GroupIndex::Entry&) { ++trimmed; });
+  group.batches.erase(group.batches.begin(),
+                      group.batches.begin() + static_cast<std::ptrdiff_t>(trimmed));
   if (index.start().prev_index != trim.prev_index ||
-      index.start().prev_checksum != trim.prev_checksum) {
+      index.start().prev_checksum != trim.prev_checksum || index.batch(0).term < trim.prev_term) {
     return false;
   }
   // A log that begins at a batch whose predecessor is gone does not know that one's term.
   GroupIndex settled(trim);
-  if (index.batch(0).term < trim.prev_term) return false;
   for (std::size_t i = 0; i < index.batch_count(); ++i) settled.append(index.batch(i));
   index = std::move(settled);
   return true;
@@ -112,7 +133,9 @@ void count(const GroupState& group, LiveCounts& live) {
   }
   if (group.hard_state_at) live.add(*group.hard_state_at, RecordKind::kHardState);
   if (group.trim_at) live.add(*group.trim_at, RecordKind::kTrim);
-  if (group.producers_at) live.add(*group.producers_at, RecordKind::kProducers);
+  for (const SnapshotPiece& piece : group.producers) {
+    live.add(piece.location, RecordKind::kProducers);
+  }
 }
 
 }  // namespace
@@ -120,7 +143,7 @@ void count(const GroupState& group, LiveCounts& live) {
 std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> Replay::finish(Verdict& verdict) {
   std::map<GroupId, Building> building;
   for (const Verdict::Live& live : verdict.live) {
-    for (const Fact& fact : facts_[live.epoch]) {
+    for (Fact& fact : facts_[live.epoch]) {
       const ChunkSeq seq = fact.batch.location.seq;
       if (seq >= live.first && seq <= live.last) apply(fact, building[fact.group]);
     }
@@ -130,7 +153,7 @@ std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> Replay::finish
   std::vector<Damage> damage;
   LiveCounts live(verdict.end.segments);
   for (auto& [id, group] : building) {
-    if (!settle(group.state.index, group.trim)) {
+    if (!settle(group.state, group.trim)) {
       damage.push_back({"group " + std::to_string(id.value()) +
                         ": its batches do not form one chain from index " +
                         std::to_string(group.trim.prev_index.next().value()) + " on"});

@@ -19,12 +19,31 @@
 
 namespace sluice::segments {
 
+/// What a batch says besides its place in the log.
+struct BatchFacts {
+  ProducerId producer;
+  Sequence first_sequence;
+  BatchKind kind{};
+  /// The whole batch, of kinds other than kData (small and few).
+  std::vector<std::byte> bytes = {};
+};
+
+/// One record of a producers' snapshot.
+struct SnapshotPiece {
+  Location location;
+  std::vector<std::byte> bytes;
+};
+
 /// What is left of one group.
 struct GroupState {
   GroupIndex index;
+  std::vector<BatchFacts> batches;  // one for each of the index, in its order
   HardState hard_state;
-  /// Where the newest ones lie; nothing if the group has none. All three are alive.
-  std::optional<Location> hard_state_at, trim_at, producers_at;
+  /// Where the newest ones lie; nothing if the group has none. They are alive.
+  std::optional<Location> hard_state_at, trim_at;
+  /// The producers' snapshot that belongs to the newest trim: all pieces between the trim before it
+  /// and it. (Pieces without a trim behind them are half a snapshot and dead.) They are alive.
+  std::vector<SnapshotPiece> producers;
 };
 
 /// Collects facts during the scans, in any order of segments; the bytes need not stay.
@@ -35,6 +54,7 @@ class Replay {
 
   /// Puts the live records together, in the order of the stream, and counts them into
   /// verdict.end.segments.
+  /// Once only: what was collected moves out.
   /// Errors  the groups whose batches do not form one chain from where their log begins.
   [[nodiscard]] std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> finish(
       Verdict& verdict);
@@ -45,14 +65,15 @@ class Replay {
     GroupId group;
     GroupIndex::Entry batch = {};         // location for all kinds, the rest for batches
     std::uint64_t previous_checksum = 0;  // batch
+    BatchFacts more = {};                 // batch; bytes for snapshots too
     HardState hard_state = {};
     TrimPoint trim = {};
   };
   /// A group on its way.
   struct Building;
 
-  static void apply(const Fact& fact, Building& group);
-  static void apply_batch(const Fact& fact, Building& group);
+  static void apply(Fact& fact, Building& group);
+  static void apply_batch(Fact& fact, Building& group);
 
   std::map<Epoch, std::vector<Fact>> facts_;  // each in order of seq
 };

@@ -189,7 +189,8 @@ class SegmentLog {
   void step_done();
   /// The step could not be done for want of space. It is offered again by next_step() after
   /// retry_steps(); meanwhile next_step() offers what frees space. Any other error stops the node,
-  /// and so does any failure of kSyncFile or kSyncDirectory, whatever its reason (S35).
+  /// and so does any failure to sync, whatever its reason (S35): checked here. (Only the sync of an
+  /// unfinished spare may fail so; its zeros are written again from the beginning.)
   void step_failed_no_space();
   void retry_steps();
   [[nodiscard]] bool out_of_space() const;
