@@ -1,0 +1,76 @@
+#include "tools/bench_load.h"
+
+namespace sluice::tools {
+
+BenchLoad::BenchLoad(const Options& options, BenchPayload& payload)
+    : options_(options),
+      payload_(payload),
+      slots_(options.outstanding),
+      producers_(options.producers ? options.groups : 0),
+      acked_(options.groups) {
+  free_.reserve(slots_.size());
+  for (std::size_t tag = slots_.size(); tag > 0; --tag)
+    free_.push_back(static_cast<std::uint32_t>(tag - 1));
+  for (Producer& producer : producers_) renew(producer);
+}
+
+void BenchLoad::renew(Producer& producer) {
+  producer.id = ProducerId((options_.run_id + producers_made_++) | 1ull << 63);
+  producer.next = Sequence(1);
+}
+
+void BenchLoad::start(std::uint64_t now_ns) {
+  running_ = true;
+  start_ns_ = now_ns;
+}
+
+std::uint64_t BenchLoad::next_due_ns() const {
+  if (!running_ || options_.rate <= 0 || free_.empty()) return 0;
+  const double after_ns = static_cast<double>(next_number_) * 1e9 / options_.rate;
+  return start_ns_ + static_cast<std::uint64_t>(after_ns);
+}
+
+void BenchLoad::submit(client::Client& client, std::uint64_t now_ns) {
+  if (options_.rate <= 0) {
+    while (running_ && !free_.empty()) send(client, now_ns);
+    return;
+  }
+  for (std::uint64_t due = next_due_ns(); due != 0 && due <= now_ns; due = next_due_ns())
+    send(client, due);
+}
+
+void BenchLoad::send(client::Client& client, std::uint64_t from_ns) {
+  if (next_number_ > AckedIndex::kNumberMax) return stop();
+  const std::uint32_t tag = free_.back();
+  free_.pop_back();
+  const std::uint64_t number = next_number_++;
+  const auto group = static_cast<std::uint32_t>(number % options_.groups);
+  slots_[tag] = {number, from_ns};
+  client::AppendOptions append;
+  append.group = GroupId(group);
+  append.timeout_ms = options_.timeout_ms;
+  if (options_.producers) {
+    append.producer = producers_[group].id;
+    append.sequence = producers_[group].next;
+    producers_[group].next = append.sequence.next();
+  }
+  client.append(tag, append, payload_.entry(number));
+}
+
+void BenchLoad::on_append(std::uint64_t tag, const client::AppendOutcome& outcome,
+                          std::uint64_t now_ns) {
+  const Slot slot = slots_[tag];
+  free_.push_back(static_cast<std::uint32_t>(tag));
+  const auto group = static_cast<std::size_t>(slot.number % options_.groups);
+  if (outcome.status == client::Status::kOk) {
+    ++acknowledged_;
+    recent_.record(now_ns > slot.from_ns ? now_ns - slot.from_ns : 0);
+    if (!acked_[group].record(outcome.index, slot.number)) contradicted_ = true;
+    return;
+  }
+  ++(outcome.status == client::Status::kUnknown ? unknown_ : refused_);
+  // What is behind a hole in a producer's sequences is refused: go on under a new name.
+  if (options_.producers) renew(producers_[group]);
+}
+
+}  // namespace sluice::tools
