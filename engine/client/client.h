@@ -1,13 +1,13 @@
 // The client library: finds leaders, batches, pipelines, retries what may be retried.
 //
 // Runs over io::Io, in one thread, without blocking: requests go in with a tag of the caller's,
-// outcomes come out through Events while the owner of the Io calls run_once(). Call flush() once per
-// loop, after the handlers ran: everything that was appended since then leaves in as few batches
-// and sends as possible (self-clocked batching: while a send is under way, more gathers).
+// outcomes come out through Events while the owner of the Io calls run_once(). Call flush() once
+// per loop, after the handlers ran: everything that was appended since then leaves in as few
+// batches and sends as possible (self-clocked batching: while a send is under way, more gathers).
 //
 // Outcomes of an append, nothing else: ok, refused (certainly in no log), not_leader (only when the
-// request named a node), unknown (may or may not be in the log). Without `node` the client finds the
-// leader, retries what was refused for a passing reason (kOverloaded, kUnreachable, kNotLeader,
+// request named a node), unknown (may or may not be in the log). Without `node` the client finds
+// the leader, retries what was refused for a passing reason (kOverloaded, kUnreachable, kNotLeader,
 // kNoSpace) until the time-out, and sends again what is unknown only if it has a producer and a
 // sequence: then it lands once.
 //
@@ -46,49 +46,49 @@ enum class Status : std::uint8_t { kOk, kRefused, kNotLeader, kUnknown };
 
 struct AppendOptions {
   GroupId group;
-  ProducerId producer;       // kNoProducer: none
+  ProducerId producer;  // kNoProducer: none
   Sequence sequence;
   std::uint32_t timeout_ms = 5000;
-  NodeId node;               // kNoNode: find the leader; else this node alone, no retry
+  NodeId node;  // kNoNode: find the leader; else this node alone, no retry
 };
 
 struct AppendOutcome {
   Status status = Status::kUnknown;
   Errc code = Errc::kOk;
-  Index index;
-  Term term;                 // of the entry at `index`
-  NodeId leader;             // hint, kNoNode if not known
-  Sequence expected;         // kSequenceGap: the producer's next sequence
+  Index index{};
+  Term term{};          // of the entry at `index`
+  NodeId leader{};      // hint, kNoNode if not known
+  Sequence expected{};  // kSequenceGap: the producer's next sequence
 };
 
 struct ReadOptions {
   GroupId group;
   Index from{1};
   std::uint32_t count_max = 1000;
-  std::uint32_t bytes_max = 0;   // 0: the node's limit
+  std::uint32_t bytes_max = 0;  // 0: the node's limit
   std::uint32_t timeout_ms = 5000;
-  std::uint32_t wait_ms = 0;     // wait so long for an entry at `from` to commit
-  NodeId node;                   // kNoNode: any node, and never back behind an earlier such read
+  std::uint32_t wait_ms = 0;  // wait so long for an entry at `from` to commit
+  NodeId node;                // kNoNode: any node, and never back behind an earlier such read
 };
 
 struct Entry {
   Index index;
   Term term;
-  bool internal = false;             // no-op: no data
-  std::span<const std::byte> data;   // valid during the call only
+  bool internal = false;            // no-op: no data
+  std::span<const std::byte> data;  // valid during the call only
 };
 
 struct ReadOutcome {
-  Errc code = Errc::kOk;         // kTrimmed, kUnreachable, kUnknownGroup, kTimeout, ...
+  Errc code = Errc::kOk;  // kTrimmed, kUnreachable, kUnknownGroup, kTimeout, ...
   Index commit_index;
   Index first_index;
   std::vector<Entry> entries;
-  NodeId node;                   // that answered
+  NodeId node;  // that answered
 };
 
 struct GroupState {
   GroupId group;
-  std::uint8_t role = 0;         // wire::GroupStatus
+  std::uint8_t role = 0;  // wire::GroupStatus
   Term term;
   NodeId leader;
   Index first_index, last_index, durable_index, commit_index;
@@ -97,15 +97,16 @@ struct GroupState {
 struct NodeStatus {
   NodeId node;
   bool reachable = false;
+  Errc code = Errc::kOk;  // not reachable: kUnreachable, kTimeout, kWrongCluster
   std::string address;
   std::string fsync_policy;
-  std::vector<GroupState> groups;      // by group
-  wire::ShardCounters counters;        // sum over the node's shards
+  std::vector<GroupState> groups;  // by group
+  wire::ShardCounters counters;    // sum over the node's shards
 };
 
 struct TrimOutcome {
   Errc code = Errc::kOk;
-  Index first_index;
+  Index first_index{};
 };
 
 class Events {

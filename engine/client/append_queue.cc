@@ -1,0 +1,350 @@
+#include "engine/client/append_queue.h"
+
+#include <algorithm>
+
+#include "wire/check.h"
+
+namespace sluice::client {
+namespace {
+
+/// Accounted for an entry besides its bytes: its bookkeeping and its length.
+constexpr std::uint64_t kEntryCostBytes = sizeof(PendingEntry) + 8;
+/// Sent without an answer, per connection: some times what a node commits in a round trip, and less
+/// than the uncommitted bytes that it allows a group.
+constexpr std::uint64_t kWindowBytes = 16u << 20;
+constexpr std::size_t kSendBytesMax = 4u << 20;
+constexpr std::size_t kSendPiecesMax = 1000;
+constexpr std::size_t kLanesKept = 4096;  // above it, lanes that rest for kLaneRestNs are forgotten
+constexpr std::uint64_t kLaneRestNs = 10'000'000'000;
+constexpr std::uint64_t kSweepNs = 1'000'000'000;
+
+}  // namespace
+
+AppendQueue::AppendQueue(const Options& options, io::Io& io, Router& router, Outbox& outbox,
+                         std::vector<Connection*>& to_pump)
+    : inflight_bytes_max_(options.inflight_bytes_max),
+      io_(io),
+      router_(router),
+      outbox_(outbox),
+      to_pump_(to_pump),
+      batches_(std::min<std::uint64_t>(options.inflight_bytes_max, 64u << 20)) {}
+
+// --- gathering -----------------------------------------------------------------------------------
+
+Errc AppendQueue::obstacle(const AppendOptions& options, std::size_t data_bytes) const {
+  if (closed_) return Errc::kShuttingDown;
+  if (router_.fault() != Errc::kOk) return router_.fault();
+  if (options.producer != kNoProducer) {
+    // 0 is before the first, and the one after the last would be 0.
+    const std::uint64_t sequence = options.sequence.value();
+    if (sequence == 0 || ~sequence == 0) return Errc::kInvalidRequest;
+  }
+  if (BatchBuilder::size_for(data_bytes) > router_.batch_bytes_max()) return Errc::kTooLarge;
+  const std::uint64_t cost_bytes = data_bytes + kEntryCostBytes;
+  if (cost_bytes_ + cost_bytes > inflight_bytes_max_) return Errc::kOverloaded;
+  return Errc::kOk;
+}
+
+void AppendQueue::append(std::uint64_t tag, const AppendOptions& options,
+                         std::span<const std::byte> data) {
+  if (const Errc code = obstacle(options, data.size()); code != Errc::kOk) {
+    outbox_.add(tag, {.status = Status::kRefused, .code = code});
+    return;
+  }
+  const std::uint64_t now_ns = io_.now_ns();
+  Lane& lane = lane_of({options.group, options.producer, options.node});
+  gather(lane, options.sequence, data,
+         {.tag = tag,
+          .deadline_ns = now_ns + std::uint64_t{options.timeout_ms} * 1'000'000,
+          .timeout_ms = options.timeout_ms});
+  lane.used_ns = now_ns;
+  ++lane.unreported;
+  ++unreported_;
+  if (!active_.contains(lane)) active_.push_back(lane);
+  if (!lane.placed()) fresh_.push_back(lane);
+}
+
+Lane& AppendQueue::lane_of(const LaneKey& key) {
+  if (last_lane_ && last_lane_->key == key) return *last_lane_;
+  auto& lane = lanes_[key];
+  if (!lane) {
+    lane = std::make_unique<Lane>();
+    lane->key = key;
+    lane->group = &router_.group(key.group);
+  }
+  last_lane_ = lane.get();
+  return *lane;
+}
+
+void AppendQueue::forget_idle_lanes(std::uint64_t now_ns) {
+  std::erase_if(left_behind_, [](const auto& lane) { return lane->batches.empty(); });
+  if (now_ns < next_sweep_ns_) return;
+  next_sweep_ns_ = now_ns + kSweepNs;
+  if (lanes_.size() <= kLanesKept) return;
+  last_lane_ = nullptr;
+  std::erase_if(lanes_, [&](const auto& item) {
+    const Lane& lane = *item.second;
+    return lane.batches.empty() && !lane.placed() && lane.used_ns + kLaneRestNs < now_ns;
+  });
+}
+
+/// A new open batch in front of `before` (nullptr: at the end).
+AppendBatch& AppendQueue::open_batch(Lane& lane, Sequence first, AppendBatch* before,
+                                     std::size_t hint_bytes) {
+  AppendBatch& batch = batches_.acquire();
+  const BatchBuilder::Options options{.cluster = router_.cluster(),
+                                      .group = lane.key.group,
+                                      .producer = lane.key.producer,
+                                      .first_sequence = first};
+  batch.lane = &lane;
+  batch.open(batches_.buffers(), options, hint_bytes, router_.batch_bytes_max());
+  lane.batches.insert_before(before, batch);
+  return batch;
+}
+
+/// Adds an entry to the lane's open batch, or to a new one.
+void AppendQueue::gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
+                         const PendingEntry& entry) {
+  if (!lane.has_producer()) sequence = Sequence(0);
+  AppendBatch* batch = lane.batches.back();
+  const bool follows = batch && (!lane.has_producer() || batch->next_sequence() == sequence);
+  if (!follows || !batch->append(batches_.buffers(), data, entry)) {
+    const std::size_t hint_bytes =
+        std::max(lane.size_hint_bytes, BatchBuilder::size_for(data.size()));
+    batch = &open_batch(lane, sequence, nullptr, hint_bytes);
+    SLUICE_CHECK(batch->append(batches_.buffers(), data, entry));
+    if (!lane.next_unsent) lane.next_unsent = batch;
+  }
+  batch->cost_bytes += data.size() + kEntryCostBytes;
+  cost_bytes_ += data.size() + kEntryCostBytes;
+}
+
+// --- finding a way -------------------------------------------------------------------------------
+
+AppendQueue::Port& AppendQueue::port_of(const Connection& connection) {
+  const std::size_t number = connection.place().number;
+  while (ports_.size() <= number) ports_.push_back(std::make_unique<Port>());
+  return *ports_[number];
+}
+
+void AppendQueue::want_pump(Connection& connection) {
+  if (connection.pump_wanted) return;
+  connection.pump_wanted = true;
+  to_pump_.push_back(&connection);
+}
+
+void AppendQueue::flush() {
+  while (Lane* lane = fresh_.pop_front()) dispatch(*lane);
+}
+
+void AppendQueue::retry_waiting() {
+  for (std::size_t count = waiting_.size(); count > 0 && !waiting_.empty(); --count) {
+    dispatch(*waiting_.pop_front());
+  }
+}
+
+bool AppendQueue::may_send(const Lane& lane) const {
+  if (lane.draining) return false;
+  return lane.inflight_batches == 0 || !lane.has_producer() || lane.established;
+}
+
+/// Puts a lane that is nowhere to where it belongs now.
+void AppendQueue::dispatch(Lane& lane) {
+  SLUICE_CHECK(!lane.placed());
+  if (!lane.next_unsent || !may_send(lane)) return;
+  if (lane.inflight_batches == 0) {
+    if (io_.now_ns() < lane.retry_at_ns) {
+      waiting_.push_back(lane);
+      return;
+    }
+    const Route route = lane.directed() ? router_.to_node(lane.key.node, lane.key.group)
+                                        : router_.to_leader(*lane.group);
+    if (route.kind == Route::Kind::kNever) {
+      refuse_unsent(lane, route.code);
+      return;
+    }
+    lane.connection = route.connection;
+    if (route.kind == Route::Kind::kWait) {
+      waiting_.push_back(lane);
+      return;
+    }
+  }
+  port_of(*lane.connection).lanes.push_back(lane);
+  want_pump(*lane.connection);
+}
+
+void AppendQueue::unplace(Lane& lane) {
+  if (!lane.placed()) return;
+  if (fresh_.contains(lane)) {
+    fresh_.remove(lane);
+  } else if (waiting_.contains(lane)) {
+    waiting_.remove(lane);
+  } else {
+    port_of(*lane.connection).lanes.remove(lane);
+  }
+}
+
+void AppendQueue::refuse_unsent(Lane& lane, Errc code) {
+  for (AppendBatch* batch = lane.next_unsent; batch; batch = Lane::Batches::after(*batch)) {
+    for (PendingEntry& entry : batch->entries) {
+      if (!entry.reported) {
+        report(lane, *batch, entry, {.status = Status::kRefused, .code = code});
+      }
+      resolve(*batch, entry);
+    }
+  }
+  while (lane.next_unsent) drop(*lane.next_unsent);
+  tidy(lane);
+}
+
+// --- sending -------------------------------------------------------------------------------------
+
+void AppendQueue::fill(Connection& connection, SendBuffer& out) {
+  Port& port = port_of(connection);
+  const auto has_room = [&] {
+    return out.size_bytes() < kSendBytesMax && out.piece_count() < kSendPiecesMax &&
+           port.inflight_bytes < kWindowBytes;
+  };
+  while (!port.lanes.empty() && has_room()) {
+    const std::size_t first = port.sending.size();
+    std::size_t frame_bytes = 0;
+    items_.clear();
+    // The batches of one frame are together no larger than one batch may be, which every node
+    // takes.
+    while (Lane* lane = port.lanes.front()) {
+      AppendBatch* const batch = next_to_send(*lane);
+      if (!batch) {
+        unplace(*lane);
+        tidy(*lane);
+        continue;
+      }
+      if (frame_bytes > 0 && frame_bytes + batch->size_bytes() > router_.batch_bytes_max()) break;
+      if (out.piece_count() + items_.size() >= kSendPiecesMax) break;
+      frame_bytes += batch->size_bytes();
+      port.lanes.remove(*lane);
+      launch(*lane, *batch, connection);
+      if (lane->next_unsent && may_send(*lane)) port.lanes.push_back(*lane);
+      if (port.inflight_bytes >= kWindowBytes) break;
+    }
+    if (items_.empty()) return;
+    auto& envelope = out.envelope();
+    const auto items = envelope.CreateVectorOfStructs(items_);
+    envelope.Finish(wire::CreateClientAppend(envelope, items));
+    out.add_frame(FrameKind::kClientAppend, frame_bytes);
+    for (std::size_t i = first; i < port.sending.size(); ++i) {
+      out.add_batch(port.sending[i]->bytes());
+    }
+  }
+}
+
+/// The lane's next batch, sealed and whole; nullptr if nothing of it may be sent now.
+AppendBatch* AppendQueue::next_to_send(Lane& lane) {
+  while (AppendBatch* batch = lane.next_unsent) {
+    const bool whole = batch->unresolved == batch->entries.size();
+    if (whole && batch->size_bytes() <= router_.batch_bytes_max()) {
+      if (!may_send(lane)) return nullptr;
+      batch->seal(router_.cluster());
+      lane.size_hint_bytes = batch->size_bytes();
+      return batch;
+    }
+    rebuild(lane, *batch);
+  }
+  return nullptr;
+}
+
+/// Replaces an unsent batch by batches of what is still to be sent of it: some of its entries ended
+/// meanwhile, or the node takes smaller batches than those that we began with.
+void AppendQueue::rebuild(Lane& lane, AppendBatch& batch) {
+  AppendBatch* first = nullptr;
+  AppendBatch* part = nullptr;
+  batch.for_each_entry([&](std::size_t i, std::span<const std::byte> data) {
+    PendingEntry& entry = batch.entries[i];
+    if (entry.resolved) return;
+    if (BatchBuilder::size_for(data.size()) > router_.batch_bytes_max()) {
+      if (!entry.reported) {
+        report(lane, batch, entry, {.status = Status::kRefused, .code = Errc::kTooLarge});
+      }
+      resolve(batch, entry);
+      return;
+    }
+    const Sequence sequence = lane.has_producer() ? batch.sequence_of(i) : Sequence(0);
+    const bool follows = part && (!lane.has_producer() || part->next_sequence() == sequence);
+    if (!follows || !part->append(batches_.buffers(), data, entry)) {
+      part = &open_batch(lane, sequence, &batch, batch.size_bytes());
+      SLUICE_CHECK(part->append(batches_.buffers(), data, entry));
+      if (!first) first = part;
+    }
+    part->cost_bytes += data.size() + kEntryCostBytes;
+    cost_bytes_ += data.size() + kEntryCostBytes;
+  });
+  if (first) lane.next_unsent = first;
+  drop(batch);
+}
+
+/// Counts a batch as sent: from here on nobody can say that it is certainly in no log.
+void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection) {
+  Port& port = port_of(connection);
+  batch.state = AppendBatch::State::kInFlight;
+  batch.unanswered = static_cast<std::uint32_t>(batch.entries.size());
+  batch.request_id = transmissions_.add(batch, connection.place().number);
+  ++batch.sends;
+  ++lane.inflight_batches;
+  lane.connection = &connection;
+  lane.next_unsent = Lane::Batches::after(batch);
+  port.inflight_bytes += batch.size_bytes();
+  port.sending.push_back(&batch);
+  items_.emplace_back(batch.request_id, lane.key.group.value(),
+                      static_cast<std::uint32_t>(batch.size_bytes()));
+}
+
+void AppendQueue::on_send_over(Connection& connection) {
+  Port& port = port_of(connection);
+  for (AppendBatch* batch : port.sending) {
+    --batch->sends;
+    if (!batch->lane) recycle_unread(*batch);
+  }
+  port.sending.clear();
+}
+
+// --- the end of a batch --------------------------------------------------------------------------
+
+/// Takes a batch out of its lane. Its memory comes back once no send reads it any more.
+void AppendQueue::drop(AppendBatch& batch) {
+  Lane& lane = *batch.lane;
+  if (batch.state == AppendBatch::State::kInFlight) {
+    transmissions_.remove(batch.request_id);
+    port_of(*lane.connection).inflight_bytes -= batch.size_bytes();
+    --lane.inflight_batches;
+  }
+  if (lane.next_unsent == &batch) lane.next_unsent = Lane::Batches::after(batch);
+  lane.batches.remove(batch);
+  batch.lane = nullptr;
+  recycle_unread(batch);
+}
+
+void AppendQueue::recycle_unread(AppendBatch& batch) {
+  if (batch.sends > 0) return;
+  cost_bytes_ -= batch.cost_bytes;
+  batches_.release(batch);
+}
+
+void AppendQueue::close() {
+  closed_ = true;
+  for (Lane* lane = active_.front(); lane;) {
+    Lane* const next = IntrusiveList<Lane, &Lane::active>::after(*lane);
+    for (AppendBatch* batch = lane->batches.front(); batch; batch = Lane::Batches::after(*batch)) {
+      for (PendingEntry& entry : batch->entries) {
+        if (entry.reported) continue;
+        const bool sent = batch->state == AppendBatch::State::kInFlight && !entry.answered;
+        entry.ever_unknown |= sent;
+        report(*lane, *batch, entry,
+               {.status = Status::kRefused,
+                .code = entry.ever_unknown ? Errc::kConnectionLost : Errc::kShuttingDown});
+      }
+    }
+    tidy(*lane);
+    lane = next;
+  }
+}
+
+}  // namespace sluice::client
