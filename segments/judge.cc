@@ -203,8 +203,10 @@ class Judge {
                               .first_seq = live ? piece.first().seq : ChunkSeq{},
                               .file_bytes = scan.file_bytes});
       if (scan.epoch < end.oldest_epoch) continue;
-      verdict.live.push_back(live ? Verdict::Live{scan.epoch, piece.first().seq, piece.last().seq}
-                                  : Verdict::Live{scan.epoch, ChunkSeq(1), ChunkSeq(0)});
+      verdict.live.push_back(
+          live ? Verdict::Live{scan.epoch, piece.first().seq, piece.last().seq,
+                               scan.base.first_epoch}
+               : Verdict::Live{scan.epoch, ChunkSeq(1), ChunkSeq(0), scan.base.first_epoch});
     }
     verdict.torn_tail = tail_is_torn();
     sort_others(end);

@@ -80,6 +80,7 @@ struct Verdict {
   struct Live {
     Epoch epoch;
     ChunkSeq first, last;  // live chunks of this segment; first > last: none
+    Epoch writer;          // first segment of the process that wrote it: tells processes apart
   };
   std::vector<Live> live = {};  // by epoch, from the oldest that is needed
   StreamEnd end = {};         // for SegmentLog; live records not counted in yet (segments/replay.h)

@@ -43,9 +43,10 @@ void Replay::add(const Record& record) {
       fact.trim = trim_point_of(record);
       break;
     case RecordKind::kProducers:
+      fact.more.bytes = copy_of(record.bytes);
       break;
   }
-  facts_[record.location.epoch].push_back(fact);
+  facts_[record.location.epoch].push_back(std::move(fact));
 }
 
 void Replay::apply_batch(Fact& fact, Building& group) {
@@ -142,7 +143,11 @@ void count(const GroupState& group, LiveCounts& live) {
 
 std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> Replay::finish(Verdict& verdict) {
   std::map<GroupId, Building> building;
+  Epoch writer;
   for (const Verdict::Live& live : verdict.live) {
+    if (std::exchange(writer, live.writer) != live.writer) {
+      for (auto& [id, group] : building) group.pieces.clear();
+    }
     for (Fact& fact : facts_[live.epoch]) {
       const ChunkSeq seq = fact.batch.location.seq;
       if (seq >= live.first && seq <= live.last) apply(fact, building[fact.group]);

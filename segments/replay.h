@@ -41,8 +41,9 @@ struct GroupState {
   HardState hard_state;
   /// Where the newest ones lie; nothing if the group has none. They are alive.
   std::optional<Location> hard_state_at, trim_at;
-  /// The producers' snapshot that belongs to the newest trim: all pieces between the trim before it
-  /// and it. (Pieces without a trim behind them are half a snapshot and dead.) They are alive.
+  /// The producers' snapshot that belongs to the newest trim: the pieces that the same process
+  /// appended between its trim before and this one. Pieces without a trim behind them are half a
+  /// snapshot, left by a process that died, and dead. These are alive.
   std::vector<SnapshotPiece> producers;
 };
 
