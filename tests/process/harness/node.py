@@ -72,24 +72,24 @@ class Node:
     def running(self):
         return self.process is not None and self.process.poll() is None
 
-    def signal(self, number):
+    def send_signal(self, number):
         assert self.running(), f"node {self.id} is gone by itself\n{self.log()}"
         self.process.send_signal(number)
 
     def kill(self):
         """kill -9. Returns once the process is gone, so that its port is free."""
-        self.signal(signal.SIGKILL)
+        self.send_signal(signal.SIGKILL)
         self.process.wait(seconds(20))
 
     def pause(self):
-        self.signal(signal.SIGSTOP)
+        self.send_signal(signal.SIGSTOP)
 
     def resume(self):
-        self.signal(signal.SIGCONT)
+        self.send_signal(signal.SIGCONT)
 
     def stop(self, number=signal.SIGTERM):
         """Asks the process to end; its exit status."""
-        self.signal(number)
+        self.send_signal(number)
         return self.process.wait(seconds(20))
 
     def rss_bytes(self):
