@@ -63,7 +63,8 @@ constexpr bool overflows(std::uint64_t first, std::uint32_t count) {
 
 bool header_makes_sense(const wire::BatchHeader& header) {
   const auto kind = static_cast<BatchKind>(header.kind());
-  if (kind != BatchKind::kData && kind != BatchKind::kNoop) return false;
+  if (kind != BatchKind::kData && kind != BatchKind::kNoop && kind != BatchKind::kTrim)
+    return false;
   if (header.flags() != 0 || header.entry_count() == 0) return false;
   return !overflows(header.first_index(), header.entry_count()) &&
          !overflows(header.first_sequence(), header.entry_count());

@@ -14,8 +14,8 @@ namespace sluice::detail {
 }
 }  // namespace sluice::detail
 
-#define SLUICE_CHECK(condition)                                             \
-  do {                                                                      \
-    if (!(condition)) [[unlikely]]                                          \
-      ::sluice::detail::check_failed(#condition, __FILE__, __LINE__);       \
+#define SLUICE_CHECK(condition)                                       \
+  do {                                                                \
+    if (!(condition)) [[unlikely]]                                    \
+      ::sluice::detail::check_failed(#condition, __FILE__, __LINE__); \
   } while (false)
