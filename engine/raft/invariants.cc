@@ -76,6 +76,10 @@ const char* Invariants::check_step(const Raft& raft) const {
   if (raft.log_.last_index() < last_->last_index && raft.role_ == Role::kLeader) {
     return "a leader's log got shorter";
   }
+  if (raft.commit_index_ > last_->commit_index && raft.role_ == Role::kLeader &&
+      raft.log_.term_at(raft.commit_index_) != now.term) {
+    return "a leader committed an entry of an older term by its copies";
+  }
   for (std::size_t i = 0; i < raft.peers_.size() && raft.role_ == Role::kLeader; ++i) {
     if (raft.peers_[i].progress.match_index() < last_->match_indexes[i]) return "match_index fell";
   }

@@ -14,6 +14,7 @@
 //  8. commit_index and first_index never fall
 //  9. a leader only appends (Raft §5.3): within its term its log never gets shorter
 // 10. match_index of a follower never falls within a leader's term (S9)
+// 11. a leader commits only through an entry of its own term (Raft §5.4.2, S1)
 #pragma once
 
 #include <optional>

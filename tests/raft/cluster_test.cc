@@ -32,7 +32,7 @@ class RaftCluster : public testing::TestWithParam<std::size_t> {
 };
 
 TEST_P(RaftCluster, KeepsItsPromisesUnderAnyFaultsAndRecoversFromThem) {
-  constexpr std::uint32_t kRounds = 150;
+  constexpr std::uint32_t kRounds = 200;
   const std::uint64_t only = number_from("SLUICE_RAFT_SEED", 0);
   const std::uint64_t seeds = number_from("SLUICE_RAFT_SEEDS", 700);
   sim::Coverage coverage;

@@ -34,6 +34,13 @@ void Cluster::check(std::size_t node) {
   if (raft.role() != Role::kLeader && self.role == Role::kLeader) ++coverage_.step_downs;
   self.role = raft.role();
   check_commits(node);
+
+  // No disk forgets what it reported here. Over links in order, nothing may look as if one had.
+  for (std::size_t other = 0; other < size_ && faults_.tcp; ++other) {
+    if (other != node && raft.role() == Role::kLeader && raft.progress(id(other))->regressed()) {
+      fail(node, "takes a sound follower for one that lost its log");
+    }
+  }
 }
 
 /// Election Safety (§5.2) and Leader Completeness (§5.4).

@@ -6,7 +6,6 @@ namespace sluice::raft::sim {
 
 namespace {
 
-constexpr std::uint32_t kElectionTicksMin = 6;
 constexpr std::uint32_t kBatchBytes = 100;
 
 std::uint64_t chain_of(std::uint64_t previous, const BatchInfo& info, std::uint64_t value) {
@@ -49,14 +48,20 @@ void Cluster::draw_faults() {
     return static_cast<std::uint32_t>(random_.below(std::uint64_t{max} + 1));
   };
   faults_.tcp = chance(50);
-  if (chance(70)) faults_.crash_permille = up_to(40);
-  if (chance(70)) faults_.partition_permille = up_to(60);
-  if (chance(70)) faults_.link_reset_permille = up_to(60);
-  faults_.deliver_percent = 40 + up_to(60);
+  faults_.loss_percent = up_to(10);
+  if (chance(70)) faults_.crash_permille = up_to(150);
+  if (chance(70)) faults_.partition_permille = up_to(150);
+  if (chance(70)) faults_.link_reset_permille = up_to(150);
+  faults_.restart_percent = 5 + up_to(50);
+  faults_.reconnect_percent = 5 + up_to(90);
+  faults_.deliver_percent = 20 + up_to(80);
   faults_.complete_percent = 20 + up_to(80);
   if (chance(30)) faults_.stall_permille = up_to(30);
   faults_.propose_percent = 20 + up_to(80);
   if (chance(30)) faults_.trim_permille = up_to(50);
+  if (chance(50)) faults_.noop_percent = 5 + up_to(50);
+  faults_.election_ticks_min = 3 + up_to(5);
+  faults_.heartbeat_ticks = faults_.election_ticks_min > 4 ? 2 : 1;
 }
 
 bool Cluster::run(std::uint32_t rounds) {
@@ -64,7 +69,7 @@ bool Cluster::run(std::uint32_t rounds) {
   if (!failure_.empty()) return false;
   heal();
   // A quarter of the time would do; the rest is for unlucky draws of time-outs in a cluster of 7.
-  if (!live(100 * kElectionTicksMin)) fail(0, "no progress after everything healed");
+  if (!live(800)) fail(0, "no progress after everything healed");
   for (std::size_t node = 0; node < size_; ++node) check_log(node);
   return failure_.empty();
 }
@@ -72,20 +77,25 @@ bool Cluster::run(std::uint32_t rounds) {
 void Cluster::round() {
   ++now_;
   if (rarely(faults_.crash_permille)) {
-    const std::size_t node = any_node();
-    if (nodes_[node].raft) {
-      crash(node);
-    } else {
-      start(node);
-    }
+    const std::size_t node = victim();
+    if (nodes_[node].raft) crash(node);
+  }
+  for (std::size_t node = 0; node < size_; ++node) {
+    if (!nodes_[node].raft && chance(faults_.restart_percent)) start(node);
   }
   if (rarely(faults_.partition_permille)) partition();
   if (rarely(faults_.link_reset_permille) && size_ > 1) {
     const std::size_t a = any_node();
     const std::size_t b = any_node();
-    if (a != b) set_link(a, b, !connected_[a * size_ + b]);
+    if (a != b) set_link(a, b, false);
   }
-  if (rarely(faults_.stall_permille)) nodes_[any_node()].stalled_rounds = 5 * kElectionTicksMin;
+  for (std::size_t a = 0; a < size_; ++a) {
+    for (std::size_t b = a + 1; b < size_; ++b) {
+      if (!connected_[a * size_ + b] && chance(faults_.reconnect_percent)) set_link(a, b, true);
+    }
+  }
+  if (rarely(faults_.stall_permille))
+    nodes_[victim()].stalled_rounds = 5 * faults_.election_ticks_min;
   if (rarely(faults_.trim_permille)) trim();
 
   for (std::size_t node = 0; node < size_; ++node) {
@@ -104,7 +114,11 @@ void Cluster::round() {
 }
 
 void Cluster::heal() {
+  const Faults before = faults_;
   faults_ = Faults{};
+  faults_.tcp = before.tcp;
+  faults_.election_ticks_min = before.election_ticks_min;
+  faults_.heartbeat_ticks = before.heartbeat_ticks;
   faults_.deliver_percent = faults_.complete_percent = 100;
   faults_.propose_percent = 0;
   for (Link& each : links_) each.blocked = false;
@@ -150,8 +164,8 @@ void Cluster::start(std::size_t node) {
   Options options;
   options.self = id(node);
   for (std::size_t i = 0; i < size_; ++i) options.voters.push_back(id(i));
-  options.election_timeout_ticks_min = kElectionTicksMin;
-  options.heartbeat_ticks = 2;
+  options.election_timeout_ticks_min = faults_.election_ticks_min;
+  options.heartbeat_ticks = faults_.heartbeat_ticks;
   options.inflight_requests_max = 4;
   options.inflight_bytes_max = 6 * kBatchBytes;
   options.uncommitted_bytes_max = 20 * kBatchBytes;
@@ -180,6 +194,14 @@ void Cluster::crash(std::size_t node) {
   }
 }
 
+/// Trouble seeks the leader: most of what can go wrong goes wrong when it changes.
+std::size_t Cluster::victim() {
+  for (std::size_t node = 0; node < size_ && chance(70); ++node) {
+    if (nodes_[node].raft && nodes_[node].raft->role() == Role::kLeader) return node;
+  }
+  return any_node();
+}
+
 /// Whole, partial or one-way: any set of directions goes silent, or all of them are opened again.
 void Cluster::partition() {
   if (chance(40)) {
@@ -187,7 +209,7 @@ void Cluster::partition() {
   } else if (chance(50)) {
     link(any_node(), any_node()).blocked = true;
   } else {
-    const std::size_t cut = any_node();
+    const std::size_t cut = victim();
     for (std::size_t other = 0; other < size_; ++other) {
       if (other == cut || chance(20)) continue;
       link(cut, other).blocked = link(other, cut).blocked = true;
@@ -219,7 +241,7 @@ void Cluster::deliver(std::size_t from, std::size_t to) {
   const Message message = queue[at];
   const bool again = !faults_.tcp && chance(10);
   if (!again) queue.erase(queue.begin() + static_cast<std::ptrdiff_t>(at));
-  const bool lost = !faults_.tcp && chance(5);
+  const bool lost = !faults_.tcp && chance(faults_.loss_percent);
   if (!lost && nodes_[to].raft) receive(from, to, message);
 }
 
@@ -342,9 +364,7 @@ void Cluster::drain(std::size_t node) {
     send(node, index_of(to), {.kind = Kind::kAppendReply, .append_reply = reply});
   }
   outbox.clear();
-  if (raft.noop_due()) {
-    check_new_leader(node);
-    self.role = Role::kLeader;
+  if (raft.noop_due() && chance(faults_.noop_percent)) {
     append(node, make_batch(node, raft.propose_noop(kBatchBytes), 1));
   }
 }

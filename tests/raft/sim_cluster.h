@@ -29,11 +29,17 @@ struct Faults {
   std::uint32_t crash_permille = 0;
   std::uint32_t partition_permille = 0;
   std::uint32_t link_reset_permille = 0;
-  std::uint32_t deliver_percent = 80;   // per link and round, how likely a message moves
-  std::uint32_t complete_percent = 60;  // per disk and round, how likely a write completes
-  std::uint32_t stall_permille = 0;     // a disk hangs for a while
+  std::uint32_t restart_percent = 100;    // per round and node that is down
+  std::uint32_t reconnect_percent = 100;  // per round and link that is down
+  std::uint32_t deliver_percent = 80;     // per link and round, how likely a message moves
+  std::uint32_t complete_percent = 60;    // per disk and round, how likely a write completes
+  std::uint32_t stall_permille = 0;       // a disk hangs for a while
   std::uint32_t propose_percent = 50;
   std::uint32_t trim_permille = 0;
+  std::uint32_t loss_percent = 0;    // if not TCP
+  std::uint32_t noop_percent = 100;  // how likely the no-op finds room in a segment, per step
+  std::uint32_t election_ticks_min = 6;
+  std::uint32_t heartbeat_ticks = 2;
 };
 
 /// What happened, over a run: a simulation that never gets there proves nothing.
@@ -97,6 +103,7 @@ class Cluster {
   void draw_faults();
   void start(std::size_t node);
   void crash(std::size_t node);
+  [[nodiscard]] std::size_t victim();
   void partition();
   void set_link(std::size_t a, std::size_t b, bool up);
   void deliver(std::size_t from, std::size_t to);
