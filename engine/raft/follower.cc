@@ -65,7 +65,10 @@ bool Raft::matches(const AppendRequest& request) const {
 
 /// Batches are immutable, so the last entry stands for the whole.
 bool Raft::has(const BatchInfo& batch) const {
-  return batch.last_index() <= commit_index_ || log_.term_at(batch.last_index()) == batch.term;
+  const std::optional<Term> term = log_.term_at(batch.last_index());
+  if (batch.last_index() > commit_index_) return term == batch.term;
+  SLUICE_CHECK((!term || *term == batch.term) && "a leader contradicts a committed entry");
+  return true;
 }
 
 AppendDecision Raft::take(const AppendRequest& request, std::span<const BatchInfo> batches) {

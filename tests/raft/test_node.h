@@ -78,9 +78,11 @@ inline void tick(Raft& raft, std::uint32_t times) {
 
 /// Ticks until the node asks for pre-votes.
 inline void time_out(Raft& raft) {
+  const Term term = raft.term();
   for (std::uint32_t i = 0; i < 2 * kTicksMin; ++i) {
     raft.tick();
-    if (!raft.outbox().vote_requests.empty() || raft.role() == Role::kCandidate) return;
+    // A node alone is a candidate at once.
+    if (!raft.outbox().vote_requests.empty() || raft.term() > term) return;
   }
   FAIL() << "no election within the longest time-out";
 }
