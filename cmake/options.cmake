@@ -6,6 +6,10 @@ target_compile_options(sluice_options INTERFACE
   -Woverloaded-virtual -Werror=return-type -Werror=unused-result
   -fno-omit-frame-pointer)
 
+if(SLUICE_SANITIZE)
+  # Line numbers are all that a report needs, and the suite compiles in half the time.
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
+endif()
 if(SLUICE_SANITIZE STREQUAL "address")
   target_compile_options(sluice_options INTERFACE
     -fsanitize=address,undefined -fno-sanitize-recover=all)
