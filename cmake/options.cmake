@@ -7,7 +7,7 @@ target_compile_options(sluice_options INTERFACE
   -fno-omit-frame-pointer)
 
 if(SLUICE_SANITIZE)
-  # Line numbers are all that a report needs, and the suite compiles in half the time.
+  # Line numbers are all that a report needs, and a file compiles in two thirds of the time.
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1")
 endif()
 if(SLUICE_SANITIZE STREQUAL "address")
