@@ -1,0 +1,317 @@
+// Scenarios in which systems like this one stopped working though a majority was up (S15, S19 to
+// S24), and the ones with a paused or slow node (S53, S54).
+#include "tests/raft/lab.h"
+
+namespace sluice::raft {
+namespace {
+
+constexpr std::uint32_t kLong = 20 * kTicksMin;
+
+TEST(RaftLiveness, AFreshClusterOfAnySizeElectsOneLeaderAndCommits) {
+  for (std::uint32_t voters = 1; voters <= 7; ++voters) {
+    Lab lab(voters);
+    const std::uint32_t leader = lab.elect();
+    ASSERT_TRUE(lab.propose(leader));
+    lab.run(kHeartbeatTicks);
+    for (std::uint32_t id = 1; id <= voters; ++id) {
+      EXPECT_EQ(lab.at(id).commit_index(), Index(2)) << id << " of " << voters;
+      EXPECT_EQ(lab.at(id).leader(), NodeId(leader));
+    }
+  }
+}
+
+TEST(RaftLiveness, AnIdleClusterKeepsItsLeaderAndSendsOnlyHeartbeats) {
+  Lab lab(5);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  std::size_t messages = 0;
+  for (std::uint32_t i = 0; i < kLong; ++i) messages += lab.tick();
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(lab.at(leader).term(), term);
+  EXPECT_LE(messages, 2u * 4u * (kLong / kHeartbeatTicks + 2));
+}
+
+TEST(RaftLiveness, ANewLeaderTakesOverWhenTheOldOneIsGone) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  lab.propose(old);
+  const Index committed = lab.at(old).commit_index();
+  lab.stop(old);
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0; }, 6 * kTicksMin));
+  const std::uint32_t leader = lab.leader();
+  EXPECT_GE(lab.at(leader).commit_index(), committed);
+  EXPECT_TRUE(lab.propose(leader));
+  EXPECT_GE(lab.at(leader).commit_index(), committed + 2);
+}
+
+TEST(RaftLiveness, SplitVotesResolveBecauseTimeOutsAreDrawnAnew) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    Lab lab(4, seed);
+    // Nobody can win yet, and everybody has tried.
+    for (std::uint32_t id = 1; id <= 4; ++id) lab.isolate(id);
+    lab.run(3 * kTicksMin);
+    lab.mend();
+    EXPECT_TRUE(lab.run_until([&] { return lab.leader() != 0; }, 10 * kTicksMin));
+  }
+}
+
+TEST(RaftLiveness, S15_ANodeThatHearsNobodyDisturbsNobody) {
+  // As a node does that was taken out of the cluster and does not know it.
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  const std::uint32_t deaf = lab.follower();
+  for (std::uint32_t id = 1; id <= 3; ++id) {
+    if (id != deaf) lab.cut_one_way(id, deaf);
+  }
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(lab.at(leader).term(), term);
+  EXPECT_EQ(lab.at(deaf).term(), term);
+}
+
+TEST(RaftLiveness, S15_WhoHearsItsLeaderIgnoresEvenARealVoteRequestAndItsTerm) {
+  Raft follower = make_follower(3, 5);
+  append(follower, {.term = 5});
+  take_outbox(follower);
+  tick(follower, kTicksMin - 1);
+  ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .from = 3});
+  EXPECT_FALSE(take_vote_reply(follower)->granted);
+  EXPECT_EQ(follower.term(), Term(5));
+  ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .pre_vote = true, .from = 3});
+  EXPECT_FALSE(take_vote_reply(follower)->granted);
+  // A silence as long as the shortest time-out ends it.
+  tick(follower, 1);
+  ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .from = 3});
+  hard_state_durable(follower);
+  EXPECT_TRUE(take_vote_reply(follower)->granted);
+
+  Raft leader = make_follower(3, 5);
+  make_leader(leader, 3);
+  ask(leader, {.term = 9, .last_index = 9, .last_term = 5});
+  EXPECT_EQ(leader.role(), Role::kLeader);
+  EXPECT_EQ(leader.term(), Term(6));
+}
+
+TEST(RaftLiveness, S19_APartialPartitionLeavesOneStableLeader) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  lab.cut(leader, lab.follower());
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader) << "the third node hears it and helps nobody to replace it";
+  EXPECT_EQ(lab.at(leader).term(), term);
+  EXPECT_TRUE(lab.propose(leader));
+  EXPECT_EQ(lab.at(leader).commit_index(), lab.at(leader).log().last_index());
+}
+
+TEST(RaftLiveness, S19_WhenAllLinksButThoseOfOneNodeAreCutThatNodeLeads) {
+  Lab lab(5);
+  const std::uint32_t old = lab.elect();
+  const std::uint32_t hub = lab.follower();
+  for (std::uint32_t a = 1; a <= 5; ++a) {
+    for (std::uint32_t b = a + 1; b <= 5; ++b) {
+      if (a != hub && b != hub) lab.cut(a, b);
+    }
+  }
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() == hub; }));
+  EXPECT_NE(lab.at(old).role(), Role::kLeader);
+  const Term term = lab.at(hub).term();
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), hub);
+  EXPECT_EQ(lab.at(hub).term(), term);
+}
+
+TEST(RaftLiveness, S20_AFollowerThatCannotHearItsLeaderInflatesNoTerm) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  lab.cut_one_way(leader, lab.follower());
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(lab.at(lab.follower()).term(), term);
+}
+
+TEST(RaftLiveness, S20_ALeaderThatHearsNobodyStepsDownThoughAllHearIt) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  for (std::uint32_t id = 1; id <= 3; ++id) lab.cut_one_way(id, old);
+  lab.run(kTicksMin + 1);
+  EXPECT_NE(lab.at(old).role(), Role::kLeader);
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0 && lab.leader() != old; }));
+  EXPECT_TRUE(lab.propose(lab.leader()));
+}
+
+TEST(RaftLiveness, CheckQuorumALeaderCutOffStopsTakingProposals) {
+  Lab lab(5);
+  const std::uint32_t leader = lab.elect();
+  lab.isolate(leader);
+  lab.run(kTicksMin + 1);
+  EXPECT_EQ(lab.at(leader).role(), Role::kFollower);
+  EXPECT_EQ(lab.at(leader).leader(), kNoNode);
+  EXPECT_EQ(lab.at(leader).propose(1, kBytes).error(), Errc::kNotLeader);
+}
+
+TEST(RaftLiveness, CheckQuorumCountsTheLeaderItself) {
+  Lab lab(4);
+  const std::uint32_t leader = lab.elect();
+  // Itself and two followers are three of four; itself and one are not.
+  lab.stop(lab.follower());
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader);
+  lab.isolate(lab.follower(1));
+  lab.run(kTicksMin + 1);
+  EXPECT_EQ(lab.leader(), 0u);
+}
+
+TEST(RaftLiveness, S21_ANodeThatWasCutOffRejoinsWithoutDisruption) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  const std::uint32_t away = lab.follower();
+  lab.isolate(away);
+  lab.run(kLong);
+  lab.propose(leader);
+  lab.mend();
+  lab.run(3 * kTicksMin);
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(lab.at(leader).term(), term);
+  EXPECT_EQ(lab.at(away).commit_index(), lab.at(leader).commit_index());
+}
+
+TEST(RaftLiveness, S21_ANodeWithAHigherTermIsTakenBackByOneElection) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const std::uint32_t ahead = lab.follower();
+  lab.start(ahead, {lab.at(leader).term() + 5, NodeId(ahead)}, lab.at(ahead).log());
+  ASSERT_TRUE(lab.run_until(
+      [&] { return lab.leader() != 0 && lab.at(ahead).leader() == NodeId(lab.leader()); }));
+  const Term term = lab.at(ahead).term();
+  lab.run(kLong);
+  EXPECT_EQ(lab.at(ahead).term(), term) << "and then there is peace";
+}
+
+TEST(RaftLiveness, S22_TwoOfThreeMakeProgressThoughOneHasTheTermAndTheOtherTheLog) {
+  for (std::uint64_t seed = 0; seed < 10; ++seed) {
+    Lab lab(3, seed);
+    lab.stop(3);
+    lab.start(1, {Term(9), node(1)}, log_of({1}));
+    lab.start(2, {Term(3), node(2)}, log_of({1, 2, 3}));
+    ASSERT_TRUE(lab.run_until([&] { return lab.leader() == 2; }, 20 * kTicksMin));
+    EXPECT_GT(lab.at(2).term(), Term(9));
+    EXPECT_TRUE(lab.propose(2));
+    EXPECT_EQ(lab.at(2).commit_index(), lab.at(2).log().last_index());
+  }
+}
+
+TEST(RaftLiveness, S23_ALeaderWhoseDiskStallsHandsOver) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  lab.stall(old);
+  ASSERT_TRUE(lab.propose(old));
+  EXPECT_EQ(lab.at(old).commit_index(), lab.at(old).log().last_index())
+      << "the followers' disks commit without it";
+  lab.run(2 * kTicksMin - 1);
+  EXPECT_EQ(lab.leader(), old);
+  lab.run(1);
+  EXPECT_NE(lab.at(old).role(), Role::kLeader);
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0; }));
+  const std::uint32_t leader = lab.leader();
+  EXPECT_NE(leader, old);
+  const Term term = lab.at(leader).term();
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader) << "the stalled node does not come back";
+  EXPECT_EQ(lab.at(leader).term(), term);
+  lab.unstall(old);
+  lab.run(kTicksMin);
+  EXPECT_EQ(lab.at(old).durable_index(), lab.at(leader).log().last_index());
+}
+
+TEST(RaftLiveness, S23_AStalledNodeDoesNotCampaignAndDoesWhenItsDiskIsBack) {
+  Raft raft = make_follower(3, 1);
+  append(raft, {.term = 1}, {1});
+  take_outbox(raft);
+  tick(raft, 10 * kTicksMin);
+  // The first attempt falls into the time that a slow disk may take; none follows.
+  const std::size_t first = take_outbox(raft).vote_requests.size();
+  EXPECT_LE(first, 2u * 2u);
+  tick(raft, 10 * kTicksMin);
+  EXPECT_TRUE(take_outbox(raft).vote_requests.empty());
+  log_durable(raft);
+  tick(raft, 2 * kTicksMin);
+  EXPECT_FALSE(take_outbox(raft).vote_requests.empty());
+}
+
+TEST(RaftLiveness, S23_AnIdleDiskIsNotAStalledOne) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  lab.stall(leader);
+  lab.run(kLong);
+  EXPECT_EQ(lab.leader(), leader);
+}
+
+TEST(RaftLiveness, S23_ANodeAloneWaitsForItsDisk) {
+  Raft raft = make_follower(1, 0);
+  make_leader(raft, 1);
+  tick(raft, 20 * kTicksMin);
+  EXPECT_EQ(raft.role(), Role::kLeader);
+  log_durable(raft);
+  EXPECT_EQ(raft.commit_index(), Index(1));
+}
+
+TEST(RaftLiveness, S24_AWipedFollowerInAnIdleClusterIsRepairedByHeartbeats) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  for (int i = 0; i < 5; ++i) lab.propose(leader);
+  lab.run(kTicksMin);
+  const std::uint32_t wiped = lab.follower();
+  lab.start(wiped, {}, LogView());
+  lab.run(2 * kHeartbeatTicks);
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(terms_of(lab.at(wiped).log()), terms_of(lab.at(leader).log()));
+  EXPECT_EQ(lab.at(wiped).commit_index(), lab.at(leader).commit_index());
+  EXPECT_FALSE(lab.at(leader).progress(NodeId(wiped))->regressed()) << "it is whole again";
+}
+
+TEST(RaftLiveness, S25_AFollowerThatWasAwayCatchesUpWhileEntriesKeepComing) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const std::uint32_t away = lab.follower();
+  lab.isolate(away);
+  for (int i = 0; i < 200; ++i) lab.propose(leader);
+  lab.mend();
+  for (std::uint32_t i = 0; i < 2 * kTicksMin; ++i) {
+    lab.propose(leader);
+    lab.tick();
+  }
+  EXPECT_EQ(lab.at(away).log().last_index(), lab.at(leader).log().last_index());
+}
+
+TEST(RaftLiveness, S53_ManyTicksAtOnceOnlyCostTheLeadership) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  tick(lab.at(leader), 10'000);
+  EXPECT_NE(lab.at(leader).role(), Role::kLeader);
+  EXPECT_TRUE(lab.run_until([&] { return lab.leader() != 0; }));
+}
+
+TEST(RaftLiveness, S54_APausedLeaderCommitsNothingAfterItWasReplaced) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  lab.run(kTicksMin);
+  const Index commit_index = lab.at(old).commit_index();
+  lab.pause(old);
+  ASSERT_TRUE(lab.at(old).propose(1, kBytes).has_value());
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != old && lab.leader() != 0; }));
+  lab.propose(lab.leader());
+  lab.resume(old);
+  log_durable(lab.at(old));
+  EXPECT_EQ(lab.at(old).commit_index(), commit_index) << "not before the others are asked";
+  lab.settle();
+  EXPECT_EQ(lab.at(old).role(), Role::kFollower);
+  lab.run(kTicksMin);
+  EXPECT_EQ(terms_of(lab.at(old).log()), terms_of(lab.at(lab.leader()).log()));
+}
+
+}  // namespace
+}  // namespace sluice::raft
