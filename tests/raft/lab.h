@@ -17,8 +17,8 @@ namespace sluice::raft {
 
 class Lab {
  public:
-  explicit Lab(std::uint32_t voters)
-      : voters_(voters), nodes_(voters + 1), invariants_(voters + 1) {
+  explicit Lab(std::uint32_t voters, std::uint64_t seed = 0)
+      : voters_(voters), starts_(100 * seed), nodes_(voters + 1), invariants_(voters + 1) {
     for (std::uint32_t id = 1; id <= voters_; ++id) start(id, {}, LogView());
   }
 
