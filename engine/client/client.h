@@ -45,11 +45,11 @@ struct Options {
 enum class Status : std::uint8_t { kOk, kRefused, kNotLeader, kUnknown };
 
 struct AppendOptions {
-  GroupId group;
-  ProducerId producer;  // kNoProducer: none
-  Sequence sequence;
+  GroupId group{};
+  ProducerId producer{};  // kNoProducer: none
+  Sequence sequence{};
   std::uint32_t timeout_ms = 5000;
-  NodeId node;  // kNoNode: find the leader; else this node alone, no retry
+  NodeId node{};  // kNoNode: find the leader; else this node alone, no retry
 };
 
 struct AppendOutcome {
@@ -62,13 +62,13 @@ struct AppendOutcome {
 };
 
 struct ReadOptions {
-  GroupId group;
+  GroupId group{};
   Index from{1};
   std::uint32_t count_max = 1000;
   std::uint32_t bytes_max = 0;  // 0: the node's limit
   std::uint32_t timeout_ms = 5000;
   std::uint32_t wait_ms = 0;  // wait so long for an entry at `from` to commit
-  NodeId node;                // kNoNode: any node, and never back behind an earlier such read
+  NodeId node{};              // kNoNode: any node, and never back behind an earlier such read
 };
 
 struct Entry {
@@ -80,14 +80,14 @@ struct Entry {
 
 struct ReadOutcome {
   Errc code = Errc::kOk;  // kTrimmed, kUnreachable, kUnknownGroup, kTimeout, ...
-  Index commit_index;
-  Index first_index;
+  Index commit_index{};
+  Index first_index{};
   std::vector<Entry> entries;
-  NodeId node;  // that answered
+  NodeId node{};  // that answered
 };
 
 struct GroupState {
-  GroupId group;
+  GroupId group{};
   std::uint8_t role = 0;  // wire::GroupStatus
   Term term;
   NodeId leader;
@@ -95,7 +95,7 @@ struct GroupState {
 };
 
 struct NodeStatus {
-  NodeId node;
+  NodeId node{};
   bool reachable = false;
   Errc code = Errc::kOk;  // not reachable: kUnreachable, kTimeout, kWrongCluster
   std::string address;

@@ -74,13 +74,12 @@ void Requests::dispatch(Request& request) {
   const Route way = route(request);
   if (way.kind == Route::Kind::kNever) return end(request, way.code);
   if (way.kind == Route::Kind::kWait) return;
-  if (request.kind == Request::Kind::kStatusPart) split_status(request);
   request.connection = way.connection;
   waiting_.remove(request);
   ready_.push_back(request);
-  if (way.connection->pump_wanted) return;
+  if (!way.connection->pump_wanted) to_pump_.push_back(way.connection);
   way.connection->pump_wanted = true;
-  to_pump_.push_back(way.connection);
+  if (request.kind == Request::Kind::kStatusPart) split_status(request);
 }
 
 Route Requests::route(Request& request) {
@@ -131,12 +130,15 @@ void Requests::split_status(const Request& first) {
   job.split = true;
   const std::uint32_t shards = router_.shards_of(job.address);
   const std::uint64_t deadline_ns = first.deadline_ns;
+  const std::size_t ended = ended_.size();
   job.parts_open = shards;
   for (std::uint32_t shard = 1; shard < shards; ++shard) {
     Request& part = begin(Request::Kind::kStatusPart, job.tag, 0);
     part.deadline_ns = deadline_ns;
     part.job = &job;
     part.shard = ShardId(shard);
+    dispatch(part);
+    if (ended_.size() > ended) return;  // the whole job, and `job` with it
   }
 }
 
