@@ -61,7 +61,7 @@ std::optional<FileStep> FilePlan::next_step() {
   if (task_ == Task::kNone) {
     task_ = choose();
     phase_ = 0;
-  } else if (out_of_space_) {
+  } else if (stalled_) {
     return std::nullopt;
   }
   if (task_ == Task::kNone) return std::nullopt;
@@ -123,7 +123,11 @@ void FilePlan::step_failed_no_space() {
     SLUICE_CHECK(!syncing);  // a failed sync is final (S35)
   }
   // A half-made spare waits without holding up the others: retiring frees space.
-  if (task_ == Task::kMake) end_task();
+  if (task_ == Task::kMake) {
+    end_task();
+  } else {
+    stalled_ = true;
+  }
 }
 
 void FilePlan::end_task() {

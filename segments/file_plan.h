@@ -58,7 +58,7 @@ class FilePlan {
   [[nodiscard]] Event step_done();
 
   void step_failed_no_space();
-  void retry_steps() { out_of_space_ = false; }
+  void retry_steps() { out_of_space_ = stalled_ = false; }
   [[nodiscard]] bool out_of_space() const { return out_of_space_; }
 
  private:
@@ -103,11 +103,12 @@ class FilePlan {
   std::unique_ptr<Block> header_;
 
   Task task_ = Task::kNone;
-  int phase_ = 0;           // of kPrepare, kRetire
-  std::string retired_as_;  // kRetire: name of the new spare; empty if the file is unlinked
-  FileStep::Kind kind_{};   // of the step that was handed out last
-  bool step_out_ = false;   // a step was handed out and not answered yet
-  bool out_of_space_ = false;
+  int phase_ = 0;              // of kPrepare, kRetire
+  std::string retired_as_;     // kRetire: name of the new spare; empty if the file is unlinked
+  FileStep::Kind kind_{};      // of the step that was handed out last
+  bool step_out_ = false;      // a step was handed out and not answered yet
+  bool out_of_space_ = false;  // no spares are made until retry_steps()
+  bool stalled_ = false;       // nor does the task go on: it is its step that failed
 };
 
 }  // namespace sluice::segments
