@@ -107,6 +107,7 @@ Json status_json(const client::NodeStatus& status) {
   json["reachable"] = status.reachable;
   json["address"] = status.address;
   if (!status.reachable) {
+    json["code"] = code_name(status.code);
     json["groups"] = Json::array();
     return json;
   }

@@ -29,8 +29,12 @@ Json options_json(const BenchReport& report) {
 }  // namespace
 
 std::string with_commas(double number) {
-  std::string text = fmt::format("{:.0f}", number);
-  for (std::size_t at = text.size(); at > 3; at -= 3) text.insert(at - 3, ",");
+  const std::string digits = fmt::format("{:.0f}", number);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
   return text;
 }
 

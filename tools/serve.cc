@@ -4,7 +4,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <expected>
 #include <memory>
@@ -15,6 +15,7 @@
 #include "tools/command.h"
 #include "tools/errors.h"
 #include "tools/node_options.h"
+#include "tools/notices.h"
 #include "tools/stop_signal.h"
 
 namespace sluice::tools {
@@ -47,7 +48,9 @@ class Serve : public Command {
 
   int run(const OptionSet& options) override {
     if (options.given("die-with-parent")) die_with(parent_);
-    const Config config = node_.config();
+    Notices notices;
+    Config config = node_.config();
+    config.on_notice = [&notices](const std::string& text) { notices.warn(text); };
     // The signals are blocked before the engine's threads exist; the engine that they stop is
     // known only later, so a signal that comes before is remembered.
     std::unique_ptr<Engine> engine;
@@ -68,9 +71,10 @@ class Serve : public Command {
 
  private:
   static void announce(const Config& config, const Engine& engine) {
-    fmt::print("node {} of cluster {} listens on {}, {} group{}, fsync {}\n",
+    fmt::print("node {} of cluster {} listens on {}, {} group{} on {} shard{}, fsync {}\n",
                config.node_id.value(), config.cluster_name, with_port(config.listen, engine.port()),
-               config.groups, config.groups == 1 ? "" : "s", config.fsync.to_string());
+               config.groups, config.groups == 1 ? "" : "s", engine.shards(),
+               engine.shards() == 1 ? "" : "s", config.fsync.to_string());
     std::fflush(stdout);
   }
 

@@ -53,6 +53,11 @@ class StatusCommand : public Command, private client::Events {
     } else {
       print_people(nodes);
     }
+    for (const client::NodeStatus& node : nodes)
+      if (node.code == Errc::kWrongCluster)
+        throw Failure(fmt::format(
+            "{} belongs to another cluster than {}: list nodes of one cluster", node.address,
+            cluster_.cluster_id.empty() ? "the others" : cluster_.cluster_id));
     if (std::ranges::any_of(nodes, &client::NodeStatus::reachable)) return kExitOk;
     throw Failure(
         "no node can be reached: check --cluster and --cluster-id, and that the nodes run");
@@ -65,7 +70,8 @@ class StatusCommand : public Command, private client::Events {
                                                    "COMMIT"}};
     for (const client::NodeStatus& node : nodes) {
       const std::string id = node.node == kNoNode ? "?" : std::to_string(node.node.value());
-      if (!node.reachable) rows.push_back({id, node.address, "not reachable"});
+      if (!node.reachable)
+        rows.push_back({id, node.address, fmt::format("not reachable ({})", code_name(node.code))});
       for (const client::GroupState& group : node.groups)
         rows.push_back({id, node.address, node.fsync_policy, std::to_string(group.group.value()),
                         std::string(role_name(group.role)), std::to_string(group.term.value()),
