@@ -42,8 +42,10 @@ void FilePlan::prepare(Epoch epoch) {
   wanted_ = epoch;
 }
 
-void FilePlan::retire(Epoch epoch, std::uint64_t file_bytes) {
-  retiring_.push_back({epoch, file_bytes});
+void FilePlan::retire(const SegmentInfo& segment) {
+  // A file of another size (the option was changed between two runs) is of no use either.
+  retiring_.push_back(
+      {segment.epoch, !segment.never_reuse && segment.file_bytes == options_.segment_bytes});
 }
 
 FilePlan::Task FilePlan::choose() const {
@@ -226,10 +228,7 @@ FileStep FilePlan::retire_step() {
   if (phase_ == 1) return sync_directory();
   const Retired& retired = retiring_.front();
   const std::string name = segment_name(retired.epoch);
-  // A file of another size (the option was changed between two runs) is of no use for reuse.
-  const bool reuse =
-      spares_.size() < options_.spare_segments_max && retired.file_bytes == options_.segment_bytes;
-  if (!reuse) {
+  if (!retired.reusable || spares_.size() >= options_.spare_segments_max) {
     retired_as_.clear();
     return {.kind = Kind::kUnlink, .name = name};
   }

@@ -28,6 +28,7 @@
 #include <vector>
 
 #include "segments/segment_log.h"
+#include "segments/segment_table.h"
 #include "wire/ids.h"
 
 namespace sluice::segments {
@@ -44,7 +45,7 @@ class FilePlan {
   /// Wants EPOCH.segment; prepared() says when it may be used. One at a time.
   void prepare(Epoch epoch);
   /// The file of `epoch` holds nothing that is needed, and a durable chunk says so.
-  void retire(Epoch epoch, std::uint64_t file_bytes);
+  void retire(const SegmentInfo& segment);
 
   [[nodiscard]] std::optional<FileStep> next_step();
   [[nodiscard]] std::span<const std::byte> header_bytes() const;
@@ -65,7 +66,7 @@ class FilePlan {
   enum class Task : std::uint8_t { kNone, kClean, kSync, kMake, kPrepare, kRetire };
   struct Retired {
     Epoch epoch;
-    std::uint64_t file_bytes = 0;
+    bool reusable = false;
   };
   /// A spare on its way; survives a full disk, so that it goes on where it stopped.
   struct Unfinished {

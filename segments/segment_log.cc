@@ -19,6 +19,14 @@ void check_options(const Options& options) {
   SLUICE_CHECK(options.segment_bytes <= std::numeric_limits<std::uint32_t>::max());
 }
 
+/// Writes that the process before had under way go behind the last live chunk.
+void forbid_reuse_of_tail(std::vector<SegmentInfo>& segments) {
+  for (auto at = segments.rbegin(); at != segments.rend(); ++at) {
+    at->never_reuse = true;
+    if (at->first_seq != ChunkSeq{}) break;
+  }
+}
+
 /// The segments whose chunks lie above the durable mark.
 std::vector<Epoch> segments_to_sync(const StreamEnd& end) {
   std::vector<Epoch> result;
@@ -45,6 +53,7 @@ SegmentLog::SegmentLog(Options options, StreamEnd end)
       next_epoch_(end.last_epoch.next()) {
   check_options(options_);
   SLUICE_CHECK(end.durable_seq <= end.last_seq);
+  forbid_reuse_of_tail(end.segments);
   for (const SegmentInfo& segment : end.segments) {
     if (segment.epoch < end.oldest_epoch) {
       stale_.push_back(segment);
@@ -189,10 +198,10 @@ void SegmentLog::on_durable(ChunkSeq seq) {
 
 void SegmentLog::retire_below(Epoch oldest) {
   // The found chunk that made them stale was read at the start; by now it is durable as well.
-  for (const SegmentInfo& segment : stale_) files_->retire(segment.epoch, segment.file_bytes);
+  for (const SegmentInfo& segment : stale_) files_->retire(segment);
   stale_.clear();
   while (!table_.empty() && table_.front().epoch < oldest) {
-    files_->retire(table_.front().epoch, table_.front().file_bytes);
+    files_->retire(table_.front());
     table_.pop_front();
   }
 }

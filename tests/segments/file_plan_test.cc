@@ -111,21 +111,27 @@ TEST_F(FilePlanTest, AStartCleansUpThenSyncsThenPrepares) {
 TEST_F(FilePlanTest, RetiredSegmentsBecomeSparesUpToABound) {
   options_.spare_segments_max = 1;
   FilePlan files = plan();
-  files.retire(Epoch(3), options_.segment_bytes);
-  files.retire(Epoch(4), options_.segment_bytes);
+  files.retire({.epoch = Epoch(3), .file_bytes = options_.segment_bytes});
+  files.retire({.epoch = Epoch(4), .file_bytes = options_.segment_bytes});
   EXPECT_EQ(all(files), (Steps{"rename 0000000000000003.segment spare-1", "sync .",
                                "unlink 0000000000000004.segment", "sync ."}));
 }
 
 TEST_F(FilePlanTest, AFileOfAnotherSizeIsNotReused) {
   FilePlan files = plan();
-  files.retire(Epoch(3), options_.segment_bytes - kBlockBytes);
+  files.retire({.epoch = Epoch(3), .file_bytes = options_.segment_bytes - kBlockBytes});
+  EXPECT_EQ(all(files).front(), "unlink 0000000000000003.segment");
+}
+
+TEST_F(FilePlanTest, AFileThatALateWriteMayHitIsNotReused) {
+  FilePlan files = plan();
+  files.retire({.epoch = Epoch(3), .file_bytes = options_.segment_bytes, .never_reuse = true});
   EXPECT_EQ(all(files).front(), "unlink 0000000000000003.segment");
 }
 
 TEST_F(FilePlanTest, ARetiredSegmentIsReusedRatherThanANewOneMade) {
   FilePlan files = plan();
-  files.retire(Epoch(3), options_.segment_bytes);
+  files.retire({.epoch = Epoch(3), .file_bytes = options_.segment_bytes});
   files.prepare(Epoch(8));
   EXPECT_EQ(all(files),
             (Steps{"rename 0000000000000003.segment spare-1", "sync .", "header spare-1",
@@ -162,7 +168,7 @@ TEST_F(FilePlanTest, S36_OnAFullDiskARetiredSegmentStillBecomesTheNextOne) {
   (void)files.next_step();
   files.step_failed_no_space();
   EXPECT_FALSE(files.next_step());
-  files.retire(Epoch(3), options_.segment_bytes);
+  files.retire({.epoch = Epoch(3), .file_bytes = options_.segment_bytes});
   EXPECT_EQ(all(files),
             (Steps{"rename 0000000000000003.segment spare-2", "sync .", "header spare-2",
                    "sync spare-2", "rename spare-2 0000000000000008.segment", "sync .", "!"}));

@@ -103,6 +103,12 @@ void MemoryDisk::land(WriteId id, bool durable) {
   std::erase_if(file->pending, [id](const Write& w) { return w.id == id; });
 }
 
+void MemoryDisk::drop(WriteId id) {
+  File* file = nullptr;
+  (void)find(id, file);
+  std::erase_if(file->pending, [id](const Write& w) { return w.id == id; });
+}
+
 void MemoryDisk::sync(Inode inode) {
   File& file = files_[inode];
   for (const Write& write : file.pending) {

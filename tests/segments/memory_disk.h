@@ -45,6 +45,8 @@ class MemoryDisk {
   WriteId submit(Inode inode, std::uint64_t offset, std::span<const std::byte> bytes);
   /// It arrived; readers see it. durable: it is on stable storage as well.
   void land(WriteId id, bool durable);
+  /// It never arrives.
+  void drop(WriteId id);
   /// Everything that readers see of the file is on stable storage.
   void sync(Inode inode);
 

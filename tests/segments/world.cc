@@ -13,7 +13,6 @@ namespace sluice::segments::test {
 namespace {
 
 constexpr std::size_t kWritesMax = 4;
-constexpr std::size_t kLateActions = 10;
 
 std::uint64_t checksum_in(std::span<const std::byte> chunk) {
   return reinterpret_cast<const ChunkHeader*>(chunk.data())->checksum();
@@ -95,11 +94,10 @@ World::~World() = default;
 // --- actions -------------------------------------------------------------------------------------
 
 void World::act() {
-  if (late_for_ > 0 && (--late_for_ == 0 || random_.one_in(3)) && !late_writes_.empty()) {
-    // What a killed process had submitted arrives after all, or never.
-    if (random_.one_in(2)) disk_.land(late_writes_.back(), false);
+  if (!late_writes_.empty() && random_.one_in(30)) {
+    // What a killed process had submitted arrives after all.
+    disk_.land(late_writes_.back(), false);
     late_writes_.pop_back();
-    if (late_for_ == 0) late_writes_.clear();
   }
   const std::uint64_t what = random_.below(100);
   if (what < 34) {
@@ -381,10 +379,10 @@ void World::finish_step() {
 void World::lose_power(MemoryDisk::Fate fate) {
   disk_.lose_power(random_, fate);
   late_writes_.clear();
-  late_for_ = 0;
 }
 
 void World::kill() {
+  for (const auto id : late_writes_) disk_.drop(id);  // those of the process before: never
   if (step_ && random_.one_in(2)) do_step();
   late_writes_ = disk_.submitted();
   // Some of them arrive before the new process looks, some while it runs, some never.
@@ -396,7 +394,6 @@ void World::kill() {
       ++at;
     }
   }
-  late_for_ = kLateActions;
 }
 
 bool World::is_ancestor(std::size_t node, std::size_t of) const {

@@ -129,7 +129,6 @@ class World {
   std::optional<FileStep> step_;
   bool step_took_effect_ = false;
   std::vector<MemoryDisk::WriteId> late_writes_;  // of a killed process
-  std::size_t late_for_ = 0;
 
   std::size_t durable_ = 0;  // node: everything up to it was called durable
   std::uint64_t next_term_ = 1;
