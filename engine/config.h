@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,7 +40,7 @@ struct Config {
   std::string listen;              // "host:port"; port 0: any free one
   std::vector<PeerAddress> peers;  // 1 to 7 members, this node among them
 
-  std::uint32_t groups = 1;        // 1 to 65,536
+  std::uint32_t groups = 1;  // 1 to 65,536
   /// Threads. 0: what the data directory has; in a new one, one per core. 1 to 64. Fixed for the
   /// life of the directory, and the same on all nodes.
   std::uint32_t shards = 0;
@@ -48,19 +49,23 @@ struct Config {
   std::uint32_t first_core = 0;
 
   FsyncPolicy fsync;
-  std::uint32_t batch_bytes_max = 1u << 20;          // 4 KiB to 16 MiB, multiple of 8
-  std::uint64_t segment_bytes = 64u << 20;           // 1 MiB to 2 GiB, multiple of 4,096
-  std::uint32_t writes_inflight_max = 4;             // group commits on their way to disk, 1 to 16
-  std::uint64_t tail_bytes = 64u << 20;              // newest chunks kept in memory, per shard
-  std::uint64_t send_queue_bytes_max = 16u << 20;    // per connection; beyond it is cut off
-  std::uint32_t connections_max = 1024;              // clients' and peers', per shard
-  std::uint64_t inflight_bytes_max = 8u << 20;       // per follower and group
-  std::uint64_t uncommitted_bytes_max = 32u << 20;   // per group
-  std::uint32_t producers_max = 1024;                // sequences remembered, per group
+  std::uint32_t batch_bytes_max = 1u << 20;         // 4 KiB to 16 MiB, multiple of 8
+  std::uint64_t segment_bytes = 64u << 20;          // 1 MiB to 2 GiB, multiple of 4,096
+  std::uint32_t writes_inflight_max = 4;            // group commits on their way to disk, 1 to 16
+  std::uint64_t tail_bytes = 64u << 20;             // newest chunks kept in memory, per shard
+  std::uint64_t send_queue_bytes_max = 16u << 20;   // per connection; beyond it is cut off
+  std::uint32_t connections_max = 1024;             // clients' and peers', per shard
+  std::uint64_t inflight_bytes_max = 8u << 20;      // per follower and group
+  std::uint64_t uncommitted_bytes_max = 32u << 20;  // per group
+  std::uint32_t producers_max = 1024;               // sequences remembered, per group
 
-  std::uint32_t tick_ms = 10;                        // 1 to 1,000
-  std::uint32_t election_timeout_ms = 500;           // minimum; drawn from [1, 2) times this
+  std::uint32_t tick_ms = 10;               // 1 to 1,000
+  std::uint32_t election_timeout_ms = 500;  // minimum; drawn from [1, 2) times this
   std::uint32_t heartbeat_ms = 50;
+
+  /// Something that an operator should read (a torn tail was cut, a peer refuses us); called from
+  /// the shards' threads. May be empty.
+  std::function<void(const std::string&)> on_notice;
 
   /// Empty if the configuration is sound; else one line that says what to change.
   [[nodiscard]] std::string problem() const;

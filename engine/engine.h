@@ -23,6 +23,8 @@ class Engine {
 
   /// The port it listens on.
   [[nodiscard]] virtual std::uint16_t port() const = 0;
+  /// Threads, as the data directory has it.
+  [[nodiscard]] virtual std::uint32_t shards() const = 0;
 
   /// Asks the threads to stop cleanly; wait() returns then. Safe from any thread, and from a signal
   /// handler's thread.

@@ -66,7 +66,8 @@ struct FrameView {
 /// reading them in place assumes (they hold 64-bit integers); an honest builder aligns them.
 template <class Struct>
 [[nodiscard]] bool is_aligned(const flatbuffers::Vector<const Struct*>* structs) {
-  return !structs || reinterpret_cast<std::uintptr_t>(structs->Data()) % alignof(Struct) == 0;
+  if (!structs || structs->size() == 0) return true;
+  return reinterpret_cast<std::uintptr_t>(structs->Data()) % alignof(Struct) == 0;
 }
 template <class Table>
 [[nodiscard]] bool vectors_aligned(const Table& /*without vectors of structs*/) {

@@ -1,0 +1,255 @@
+#include "engine/engine.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstring>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "engine/io/uring_io.h"
+#include "engine/shard/identity.h"
+#include "engine/shard/shard.h"
+
+namespace sluice {
+namespace {
+
+using shard::Shard;
+
+std::string uring_problem(int error) {
+  return std::string("cannot set up io_uring: ") + std::strerror(error) +
+         "; Sluice needs Linux 6.1 or later with io_uring allowed "
+         "(sysctl kernel.io_uring_disabled=0, and no container profile that forbids it)";
+}
+
+/// Segments and connections are many; the hard limit is there to be used.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/// The cores that this process may run on.
+std::vector<int> allowed_cores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  std::vector<int> cores;
+  if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &set)) cores.push_back(core);
+  }
+  return cores;
+}
+
+void pin_this_thread(int core) {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  CPU_SET(core, &set);
+  // Best effort: an unpinned shard is slower, not wrong.
+  (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+}
+
+class EngineImpl final : public Engine {
+ public:
+  explicit EngineImpl(Config config) : config_(std::move(config)) {}
+
+  ~EngineImpl() override {
+    request_stop();
+    (void)wait();
+    if (io_ == nullptr) return;
+    if (listener_ != io::Handle::kNone) io_->close(listener_);
+    if (lock_ != io::Handle::kNone) io_->close(lock_);
+  }
+
+  /// Empty, or why it cannot start.
+  std::string start() {
+    raise_descriptor_limit();
+    int error = 0;
+    auto made = io::make_uring_io({.submission_entries = 8, .completion_entries = 16}, error);
+    if (!made) return uring_problem(error);
+    io_ = std::move(*made);
+    if (auto why = listen(); !why.empty()) return why;
+    if (auto why = resolve_peers(); !why.empty()) return why;
+
+    const auto cores = allowed_cores();
+    const auto shards_default =
+        std::clamp<std::uint32_t>(static_cast<std::uint32_t>(cores.size()), 1, 64);
+    auto opened = shard::open_directory(*io_, config_.data_dir,
+                                        {.directory = {},
+                                         .node = config_.node_id,
+                                         .cluster_name = config_.cluster_name,
+                                         .shards = config_.shards},
+                                        shards_default);
+    if (!opened) return opened.error();
+    lock_ = opened->lock;
+    identity_ = opened->identity;
+    config_.shards = identity_.shards;
+    return start_threads(cores);
+  }
+
+  [[nodiscard]] std::uint16_t port() const override { return port_; }
+  [[nodiscard]] std::uint32_t shards() const override { return identity_.shards; }
+
+  void request_stop() override {
+    const std::lock_guard lock(mutex_);
+    stop_asked_ = true;
+    changed_.notify_all();
+    for (Shard* shard : shards_) {
+      if (shard != nullptr) shard->mailbox().request_stop();
+    }
+  }
+
+  [[nodiscard]] std::string wait() override {
+    for (auto& thread : threads_) {
+      if (thread.joinable()) thread.join();
+    }
+    const std::lock_guard lock(mutex_);
+    return failure_;
+  }
+
+ private:
+  std::string listen() {
+    const auto endpoint = io_->resolve(config_.listen);
+    if (!endpoint) {
+      return "cannot resolve the address to listen on, '" + config_.listen +
+             "'; give HOST:PORT with a host of this machine";
+    }
+    int error = 0;
+    const auto listener = io_->listen(*endpoint, error);
+    if (!listener) {
+      return "cannot listen on " + config_.listen + ": " + std::strerror(error) +
+             "; name another --listen address, or stop who uses it";
+    }
+    listener_ = *listener;
+    port_ = io_->local_port(listener_);
+    return {};
+  }
+
+  std::string resolve_peers() {
+    for (const PeerAddress& peer : config_.peers) {
+      if (peer.node == config_.node_id) continue;
+      const auto endpoint = io_->resolve(peer.address);
+      if (!endpoint) {
+        return "cannot resolve the address of node " + std::to_string(peer.node.value()) + ", '" +
+               peer.address + "'; give HOST:PORT";
+      }
+      peers_.emplace_back(peer.node, *endpoint);
+    }
+    return {};
+  }
+
+  std::string start_threads(const std::vector<int>& cores) {
+    shards_.assign(identity_.shards, nullptr);
+    for (std::uint32_t i = 0; i < identity_.shards; ++i) {
+      const int core = cores.empty() ? -1 : cores[(config_.first_core + i) % cores.size()];
+      threads_.emplace_back([this, i, core] { run_shard(ShardId(i), core); });
+    }
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return opened_ + not_opened_ == identity_.shards; });
+    if (not_opened_ == 0) {
+      all_open_ = true;
+    } else {
+      stop_asked_ = true;
+    }
+    changed_.notify_all();
+    const std::string why = failure_;
+    lock.unlock();
+    if (!why.empty()) (void)wait();
+    return why;
+  }
+
+  /// A shard's thread: its ring, its shard, its loop.
+  void run_shard(ShardId id, int core) {
+    if (config_.pin && core >= 0) pin_this_thread(core);
+    pthread_setname_np(pthread_self(), ("shard-" + std::to_string(id.value())).c_str());
+    int error = 0;
+    auto made = io::make_uring_io({}, error);
+    if (!made) return not_opened(uring_problem(error));
+    auto io = std::move(*made);
+    auto opened = Shard::open(*io, shard_options(id));
+    if (!opened) return not_opened(opened.error());
+    std::unique_ptr<Shard> shard = std::move(*opened);
+    {
+      std::unique_lock lock(mutex_);
+      shards_[id.value()] = shard.get();
+      ++opened_;
+      changed_.notify_all();
+      // Nobody takes connections before all can be handed theirs.
+      changed_.wait(lock, [this] { return all_open_ || stop_asked_; });
+      if (stop_asked_) shard->mailbox().request_stop();
+    }
+    shard->run();
+    {
+      const std::lock_guard lock(mutex_);
+      shards_[id.value()] = nullptr;
+    }
+    shard.reset();
+  }
+
+  void not_opened(const std::string& why) {
+    const std::lock_guard lock(mutex_);
+    if (failure_.empty()) failure_ = why;
+    ++not_opened_;
+    changed_.notify_all();
+  }
+
+  Shard::Options shard_options(ShardId id) {
+    Shard::Options options;
+    options.config = config_;
+    options.identity = identity_;
+    options.shard = id;
+    options.peers = peers_;
+    if (id == ShardId(0)) options.listener = listener_;
+    options.hand_over = [this](ShardId to, shard::Connection::Moved moved) {
+      const std::lock_guard lock(mutex_);
+      if (Shard* shard = shards_[to.value()]) {
+        shard->mailbox().hand_over(std::move(moved));
+      } else {
+        io_->close(moved.socket);
+      }
+    };
+    options.on_failure = [this](const std::string& why) {
+      {
+        const std::lock_guard lock(mutex_);
+        if (failure_.empty()) failure_ = why;
+      }
+      request_stop();
+    };
+    options.on_notice = config_.on_notice;
+    return options;
+  }
+
+  Config config_;
+  shard::DirectoryIdentity identity_;
+  std::vector<std::pair<NodeId, io::Endpoint>> peers_;
+  std::unique_ptr<io::Io> io_;  // of the starting thread: directory, lock, listener
+  io::Handle lock_ = io::Handle::kNone;
+  io::Handle listener_ = io::Handle::kNone;
+  std::uint16_t port_ = 0;
+  std::vector<std::thread> threads_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Shard*> shards_;  // by id; nullptr while it does not run
+  std::uint32_t opened_ = 0, not_opened_ = 0;
+  bool all_open_ = false;
+  bool stop_asked_ = false;
+  std::string failure_;
+};
+
+}  // namespace
+
+std::expected<std::unique_ptr<Engine>, std::string> Engine::start(const Config& config) {
+  if (auto why = config.problem(); !why.empty()) return std::unexpected(std::move(why));
+  auto engine = std::make_unique<EngineImpl>(config);
+  if (auto why = engine->start(); !why.empty()) return std::unexpected(std::move(why));
+  return engine;
+}
+
+}  // namespace sluice

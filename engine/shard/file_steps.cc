@@ -1,0 +1,209 @@
+#include "engine/shard/file_steps.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+namespace sluice::shard {
+namespace {
+
+constexpr std::size_t kZeroBytes = 1u << 20;
+
+using Kind = segments::FileStep::Kind;
+
+bool needs_file(Kind kind) {
+  return kind == Kind::kZeroFill || kind == Kind::kSyncFile || kind == Kind::kWriteHeader;
+}
+
+/// Epoch of a segment's file name, if it is one.
+std::optional<Epoch> epoch_of(const std::string& name) {
+  const auto dot = name.find(".segment");
+  if (dot == std::string::npos || dot + 8 != name.size()) return std::nullopt;
+  return Epoch(std::strtoull(name.c_str(), nullptr, 16));
+}
+
+}  // namespace
+
+FileSteps::FileSteps(io::Io& io, std::string directory, segments::SegmentLog& log, Events& events)
+    : io_(io),
+      directory_(std::move(directory)),
+      log_(log),
+      events_(events),
+      zeros_(kZeroBytes),
+      header_(segments::kBlockBytes) {}
+
+FileSteps::~FileSteps() {
+  close_step_file();
+  if (directory_file_ != io::Handle::kNone) io_.close(directory_file_);
+  for (const auto& [epoch, file] : files_) io_.close(file);
+}
+
+std::string FileSteps::path(const std::string& name) const { return directory_ + "/" + name; }
+
+io::Handle FileSteps::file(Epoch epoch) const {
+  const auto found = files_.find(epoch);
+  return found == files_.end() ? io::Handle::kNone : found->second;
+}
+
+void FileSteps::adopt(Epoch epoch, io::Handle file) {
+  const auto [at, fresh] = files_.emplace(epoch, file);
+  if (!fresh && at->second != file) io_.close(file);
+}
+
+void FileSteps::close_step_file() {
+  if (step_file_ != io::Handle::kNone) io_.close(step_file_);
+  step_file_ = io::Handle::kNone;
+  step_file_name_.clear();
+}
+
+void FileSteps::pump() {
+  if (step_ || stopping_) return;
+  step_ = log_.next_step();
+  if (!step_) return;
+  from_path_ = path(step_->name);
+  to_path_ = path(step_->new_name);
+  zero_filled_ = 0;
+  begin();
+}
+
+void FileSteps::begin() {
+  if (needs_file(step_->kind) && step_file_name_ != step_->name) {
+    close_step_file();
+    io_.open(opened_, from_path_.c_str(), {.direct = true});
+    return;
+  }
+  switch (step_->kind) {
+    case Kind::kCreate:
+      close_step_file();
+      io_.open(opened_, from_path_.c_str(), {.create = true, .exclusive = true, .direct = true});
+      break;
+    case Kind::kZeroFill:
+      continue_zero_fill();
+      break;
+    case Kind::kSyncFile:
+      io_.sync(done_, step_file_);
+      break;
+    case Kind::kWriteHeader: {
+      const auto bytes = log_.header_bytes();
+      std::ranges::copy(bytes, header_.span().begin());
+      io_.write(done_, step_file_, header_.span().first(bytes.size()), 0, false);
+      break;
+    }
+    case Kind::kRename:
+      io_.rename(done_, from_path_.c_str(), to_path_.c_str());
+      break;
+    case Kind::kSyncDirectory:
+      if (directory_file_ == io::Handle::kNone) {
+        opening_directory_ = true;
+        io_.open(opened_, directory_.c_str(), {.read_only = true, .directory = true});
+      } else {
+        io_.sync(done_, directory_file_);
+      }
+      break;
+    case Kind::kUnlink:
+      io_.unlink(done_, from_path_.c_str());
+      break;
+  }
+}
+
+void FileSteps::on_opened(std::int32_t result) {
+  if (stopping_) {
+    // What a step leaves undone, the next start finds and does again.
+    if (result >= 0) io_.close(static_cast<io::Handle>(result));
+    return;
+  }
+  if (result < 0) {
+    fail(-result);
+    return;
+  }
+  const auto file = static_cast<io::Handle>(result);
+  if (std::exchange(opening_directory_, false)) {
+    directory_file_ = file;
+    begin();
+    return;
+  }
+  step_file_ = file;
+  step_file_name_ = step_->name;
+  if (step_->kind == Kind::kCreate) {
+    finish();
+  } else {
+    begin();
+  }
+}
+
+void FileSteps::continue_zero_fill() {
+  const std::uint64_t left = step_->size_bytes - zero_filled_;
+  const auto piece = zeros_.span().first(
+      static_cast<std::size_t>(std::min<std::uint64_t>(left, zeros_.size_bytes())));
+  io_.write(done_, step_file_, piece, step_->offset + zero_filled_, false);
+}
+
+void FileSteps::on_done(std::int32_t result) {
+  if (stopping_) return;
+  if (result < 0) {
+    fail(-result);
+    return;
+  }
+  if (step_->kind == Kind::kZeroFill) {
+    // A short write of a full disk says how far it came; what is left is asked for again and then
+    // fails with ENOSPC if it must. Nothing moved at all is no progress: treat it as that error.
+    if (result == 0) {
+      fail(ENOSPC);
+      return;
+    }
+    zero_filled_ += static_cast<std::uint64_t>(result);
+    if (zero_filled_ < step_->size_bytes) {
+      continue_zero_fill();
+      return;
+    }
+  }
+  if (step_->kind == Kind::kWriteHeader &&
+      result != static_cast<std::int32_t>(segments::kBlockBytes)) {
+    fail(EIO);
+    return;
+  }
+  finish();
+}
+
+void FileSteps::finish() {
+  if (step_->kind == Kind::kRename) {
+    if (const auto retired = epoch_of(step_->name)) {
+      // A read may still be under way on the old name's handle: it holds the file itself, and its
+      // reader looks the entry up again before it believes the bytes.
+      const auto found = files_.find(*retired);
+      if (found != files_.end()) {
+        io_.close(found->second);
+        files_.erase(found);
+      }
+    }
+    if (step_file_name_ == step_->name) step_file_name_ = step_->new_name;
+    if (const auto epoch = epoch_of(step_->new_name); epoch && step_file_name_ == step_->new_name) {
+      adopt(*epoch, std::exchange(step_file_, io::Handle::kNone));
+      step_file_name_.clear();
+    }
+  }
+  if (step_->kind == Kind::kUnlink) {
+    if (const auto epoch = epoch_of(step_->name); epoch && files_.contains(*epoch)) {
+      io_.close(files_.at(*epoch));
+      files_.erase(*epoch);
+    }
+  }
+  step_.reset();
+  log_.step_done();
+  events_.on_step_done();
+}
+
+void FileSteps::fail(int error) {
+  const bool no_space = error == ENOSPC || error == EDQUOT;
+  const std::string what = from_path_;
+  step_.reset();
+  if (no_space) {
+    log_.step_failed_no_space();
+    events_.on_step_done();
+  } else {
+    events_.on_step_failed(what, error);
+  }
+}
+
+}  // namespace sluice::shard

@@ -1,0 +1,73 @@
+// Does on disk what SegmentLog asks for, one step at a time: prepares the next segment, retires old
+// ones. Owns the open files of the segments.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "engine/io/buffer.h"
+#include "engine/io/io.h"
+#include "segments/segment_log.h"
+#include "wire/ids.h"
+
+namespace sluice::shard {
+
+class FileSteps {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    /// A step is done; a segment may be ready now.
+    virtual void on_step_done() = 0;
+    /// A file operation failed for good: the node must stop (S35).
+    virtual void on_step_failed(const std::string& what, int error) = 0;
+  };
+
+  /// `directory` is the shard's, without a slash at its end. `io`, `log`, `events` outlive this.
+  FileSteps(io::Io& io, std::string directory, segments::SegmentLog& log, Events& events);
+  ~FileSteps();
+
+  /// Begins the next step if none is under way and one is due.
+  void pump();
+
+  [[nodiscard]] bool in_flight() const { return done_.pending() || opened_.pending(); }
+  /// No further operation is begun.
+  void stop() { stopping_ = true; }
+
+  /// The open file of a segment; kNone if it was not opened yet.
+  [[nodiscard]] io::Handle file(Epoch epoch) const;
+  /// Takes over a file that was opened elsewhere (a reader's).
+  void adopt(Epoch epoch, io::Handle file);
+  [[nodiscard]] std::string path(const std::string& name) const;
+
+ private:
+  void begin();
+  void on_done(std::int32_t result);
+  void on_opened(std::int32_t result);
+  void continue_zero_fill();
+  void finish();
+  void fail(int error);
+  void close_step_file();
+
+  io::Io& io_;
+  std::string directory_;
+  segments::SegmentLog& log_;
+  Events& events_;
+  io::Completion done_{io::Completion::bind<&FileSteps::on_done>(this)};
+  io::Completion opened_{io::Completion::bind<&FileSteps::on_opened>(this)};
+
+  std::optional<segments::FileStep> step_;
+  std::string from_path_, to_path_;  // live while the step is under way
+  std::string step_file_name_;       // the file that step_file_ is
+  io::Handle step_file_ = io::Handle::kNone;
+  io::Handle directory_file_ = io::Handle::kNone;
+  std::uint64_t zero_filled_ = 0;  // of the current kZeroFill
+  bool opening_directory_ = false;
+  bool stopping_ = false;
+  io::AlignedBuffer zeros_, header_;
+  std::map<Epoch, io::Handle> files_;
+};
+
+}  // namespace sluice::shard

@@ -1,0 +1,80 @@
+// One replicated log on this node: its Raft state, where its batches lie, what it remembers of its
+// producers, and who waits for what.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/raft/raft.h"
+#include "engine/shard/ring.h"
+#include "engine/shard/sessions.h"
+#include "segments/group_index.h"
+#include "wire/ids.h"
+
+namespace sluice::shard {
+
+/// A connection by slot and generation: a slot that was given to another connection since is told
+/// from the one that was meant.
+struct ConnectionRef {
+  std::uint32_t slot = 0;
+  std::uint64_t generation = 0;
+};
+
+/// A client that is to hear when entries [first, last] are committed.
+struct Waiter {
+  ConnectionRef connection;
+  std::uint64_t request_id = 0;
+  Index first, last;
+  Term term;
+  std::uint32_t offset = 0;  // of the entry at `first` within the client's batch
+  bool has_producer = false;
+};
+
+/// A request to give up the prefix of the log, on its way through it.
+struct TrimWaiter {
+  ConnectionRef connection;
+  std::uint64_t request_id = 0;
+  Index index;  // of the trim batch
+  Term term;
+};
+
+/// A trim batch in the log: when it commits, the log may begin at `first`.
+struct PendingTrim {
+  Index index;
+  Index first;
+};
+
+struct Group {
+  Group(GroupId group_id, raft::Options options, raft::HardState hard_state, raft::LogView log,
+        segments::GroupIndex group_index, Sessions group_sessions)
+      : id(group_id),
+        raft(std::move(options), hard_state, std::move(log)),
+        index(std::move(group_index)),
+        sessions(std::move(group_sessions)) {}
+
+  GroupId id;
+  raft::Raft raft;
+  segments::GroupIndex index;
+  Sessions sessions;
+
+  /// Appended here as leader, in index order.
+  Ring<Waiter> waiters;
+  /// Retries of entries that were in the log already but not committed; any order, few.
+  std::vector<Waiter> retry_waiters;
+  std::vector<TrimWaiter> trim_waiters;
+
+  /// Records of this node's own state; released when a newer one replaces them. seq 0: none.
+  segments::Location hard_state_at, trim_at;
+  std::vector<segments::Location> producers_at;  // the snapshot that belongs to the trim
+
+  std::vector<PendingTrim> pending_trims;  // by index, uncommitted or not yet applied
+  Index trim_due;                          // committed, waits for room in a chunk; 0: none
+
+  bool dirty = false;           // in Groups::dirty_
+  bool hard_state_due = false;  // changed, not yet in a chunk
+  raft::Role role_seen = raft::Role::kFollower;
+  Index commit_seen;               // up to here waiters were answered and trims applied
+  std::uint32_t links_wanted = 0;  // bit per peer: something may have to be sent
+};
+
+}  // namespace sluice::shard

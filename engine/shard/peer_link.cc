@@ -1,0 +1,299 @@
+#include "engine/shard/peer_link.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/shard/frames.h"
+#include "wire/checksum.h"
+
+namespace sluice::shard {
+namespace {
+
+constexpr std::uint64_t kBackoffNsMin = 20'000'000;
+constexpr std::uint64_t kBackoffNsMax = 500'000'000;
+constexpr std::uint64_t kHandshakeNsMax = 2'000'000'000;
+constexpr std::size_t kRequestsPerFrameMax = 8192;
+constexpr std::size_t kVoteRequestsMax = 65536;
+constexpr std::size_t kReadWindowBytes = 1u << 20;
+
+}  // namespace
+
+PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit, Events& events)
+    : io_(io),
+      options_(std::move(options)),
+      groups_(groups),
+      commit_(commit),
+      events_(events),
+      window_(io, commit.files(), options_.segment_bytes, kReadWindowBytes,
+              options_.batch_bytes_max, *this) {}
+
+PeerLink::~PeerLink() { SLUICE_CHECK(gone()); }
+
+// --- connecting ------------------------------------------------------------------------------
+
+void PeerLink::tick() {
+  if (stopping_) return;
+  const std::uint64_t now = io_.now_ns();
+  if (connection_ && connection_->gone()) connection_.reset();
+  if (!connection_) {
+    if (!connected_.pending() && now >= next_dial_ns_) dial();
+    return;
+  }
+  const bool silent =
+      unanswered_since_ns_ != 0 && now - unanswered_since_ns_ > options_.silence_ns_max;
+  const bool no_hello = !up_ && now - dialled_ns_ > kHandshakeNsMax;
+  if (silent || no_hello) connection_->close();
+}
+
+void PeerLink::dial() {
+  dialled_ns_ = io_.now_ns();
+  io_.connect(connected_, options_.endpoint);
+}
+
+void PeerLink::back_off() {
+  backoff_ns_ = std::clamp(backoff_ns_ * 2, kBackoffNsMin, kBackoffNsMax);
+  next_dial_ns_ = io_.now_ns() + backoff_ns_ / 2 + io_.random() % (backoff_ns_ / 2);
+}
+
+void PeerLink::on_connected(std::int32_t result) {
+  if (result < 0) {
+    back_off();
+    return;
+  }
+  const auto socket = static_cast<io::Handle>(result);
+  if (stopping_) {
+    io_.close(socket);
+    return;
+  }
+  Connection::Owner& owner = *this;
+  connection_ = std::make_unique<Connection>(
+      io_, socket,
+      Connection::Options{.frame_bytes_max = frame_bytes_max(options_.batch_bytes_max)}, owner);
+  say_hello();
+  connection_->start();
+  connection_->pump();
+}
+
+void PeerLink::say_hello() {
+  const auto& self = options_.self;
+  envelope_.Clear();
+  const auto name = envelope_.CreateString(self.cluster_name);
+  const wire::DirectoryIdBytes directory(self.directory.high, self.directory.low);
+  envelope_.Finish(wire::CreateHello(envelope_, wire::Role::Peer, name,
+                                     cluster_id_of(self.cluster_name).value(), self.node.value(),
+                                     options_.peer.value(), &directory, self.shard.value(),
+                                     self.shards, self.groups));
+  stage_frame(connection_->out(), FrameKind::kHello, envelope_, 0);
+}
+
+Connection::Taken PeerLink::on_hello_reply(const FrameView& frame) {
+  const auto reply = envelope_as<wire::HelloReply>(frame);
+  if (!reply) return Connection::Taken::kClose;
+  const auto& r = **reply;
+  const auto code = static_cast<Errc>(r.code());
+  if (code != Errc::kOk) {
+    events_.on_link_refused(options_.peer,
+                            r.message() != nullptr ? r.message()->str() : code_name(code).data());
+    return Connection::Taken::kClose;
+  }
+  const bool same_cluster = r.cluster() == cluster_id_of(options_.self.cluster_name).value();
+  if (!same_cluster || r.node_id() != options_.peer.value()) {
+    events_.on_link_refused(options_.peer, same_cluster
+                                               ? "another node answers at its address"
+                                               : "a node of another cluster answers there");
+    return Connection::Taken::kClose;
+  }
+  up_ = true;
+  backoff_ns_ = 0;
+  unanswered_since_ns_ = 0;
+  vote_requests_.clear();
+  events_.on_link_up(options_.peer);
+  return Connection::Taken::kYes;
+}
+
+void PeerLink::on_closing(Connection&) {
+  unanswered_since_ns_ = 0;
+  vote_requests_.clear();
+  back_off();
+  if (std::exchange(up_, false)) events_.on_link_down(options_.peer);
+}
+
+void PeerLink::stop() {
+  stopping_ = true;
+  if (connected_.pending()) io_.cancel(connected_);
+  if (connection_ && !connection_->closing()) connection_->close();
+}
+
+bool PeerLink::gone() const {
+  return !connected_.pending() && !window_.reading() && (!connection_ || connection_->gone());
+}
+
+// --- receiving -------------------------------------------------------------------------------
+
+Connection::Taken PeerLink::on_frame(Connection&, const FrameView& frame) {
+  unanswered_since_ns_ = 0;
+  if (!up_) {
+    return frame.kind == FrameKind::kHelloReply ? on_hello_reply(frame) : Connection::Taken::kClose;
+  }
+  if (frame.kind != FrameKind::kPeerMessages || !frame.batches.empty()) {
+    return Connection::Taken::kClose;
+  }
+  const auto messages = envelope_as<wire::PeerMessages>(frame);
+  if (!messages || !events_.on_replies(options_.peer, **messages)) {
+    return Connection::Taken::kClose;
+  }
+  return Connection::Taken::kYes;
+}
+
+// --- sending ---------------------------------------------------------------------------------
+
+void PeerLink::want(Group& group) {
+  if (!up_ || (group.links_wanted & options_.bit) != 0) return;
+  group.links_wanted |= options_.bit;
+  wanted_.push_back(&group);
+}
+
+void PeerLink::queue_vote_request(GroupId group, const raft::VoteRequest& request) {
+  if (!up_ || vote_requests_.size() >= kVoteRequestsMax) return;
+  vote_requests_.emplace_back(
+      request.term.value(), request.last_index.value(), request.last_term.value(), group.value(),
+      request.pre_vote ? std::uint8_t{1} : std::uint8_t{0}, std::uint8_t{0}, std::uint16_t{0});
+}
+
+void PeerLink::on_sent(Connection&) { pump(); }
+
+void PeerLink::pump() {
+  if (!up_ || connection_->closing() || !connection_->can_gather()) return;
+  gather_requests();
+  send_gathered();
+}
+
+void PeerLink::gather_requests() {
+  append_requests_.clear();
+  slices_.clear();
+  frame_batch_bytes_ = 0;
+  for (std::size_t left = wanted_.size(); left > 0; --left) {
+    Group& group = *wanted_.front();
+    wanted_.pop_front();
+    group.links_wanted &= ~options_.bit;
+    const Gathered gathered = gather(group);
+    if (gathered == Gathered::kDone) continue;
+    // To the end of the queue: a group with much to send must not starve the others.
+    want(group);
+    if (gathered == Gathered::kFull) break;
+  }
+}
+
+PeerLink::Gathered PeerLink::gather(Group& group) {
+  while (const auto plan = group.raft.plan_append(options_.peer)) {
+    if (append_requests_.size() >= kRequestsPerFrameMax) return Gathered::kFull;
+    if (plan->last_index < plan->next_index) {
+      const auto& request = plan->request;
+      append_requests_.emplace_back(request.term.value(), request.prev_index.value(),
+                                    request.prev_term.value(), request.commit_index.value(),
+                                    group.id.value(), 0u);
+      group.raft.on_append_sent(options_.peer, request.prev_index, 0);
+      continue;
+    }
+    const Gathered gathered = gather_batches(group, *plan);
+    if (gathered != Gathered::kMore) return gathered;
+  }
+  return Gathered::kDone;
+}
+
+PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan& plan) {
+  const auto* entry = group.index.find(plan.next_index);
+  if (entry == nullptr) return Gathered::kDone;
+  // Raft resumes at the ends of batches only: hints that fall into one are asked about, not sent.
+  SLUICE_CHECK(entry->first_index == plan.next_index);
+  std::size_t bytes = 0;
+  Index last;
+  bool full = false;
+  for (; entry != nullptr; entry = group.index.next(entry)) {
+    const std::size_t size = entry->location.size_bytes;
+    if (bytes > 0 && bytes + size > plan.bytes_max) break;
+    full = frame_batch_bytes_ > 0 && frame_batch_bytes_ + size > options_.batch_bytes_max;
+    if (full) break;
+    const auto data = bytes_of(group, *entry);
+    if (data.empty()) break;  // on disk, and being read or waiting for it
+    add_slice(data, entry->location);
+    bytes += size;
+    last = entry->last_index();
+  }
+  if (bytes == 0) {
+    if (full) return Gathered::kFull;
+    return reading_for_ == &group ? Gathered::kDone : Gathered::kBlocked;
+  }
+  const auto& request = plan.request;
+  append_requests_.emplace_back(request.term.value(), request.prev_index.value(),
+                                request.prev_term.value(), request.commit_index.value(),
+                                group.id.value(), static_cast<std::uint32_t>(bytes));
+  group.raft.on_append_sent(options_.peer, last, bytes);
+  return full ? Gathered::kFull : Gathered::kMore;
+}
+
+void PeerLink::add_slice(std::span<const std::byte> bytes, const segments::Location& location) {
+  const bool in_tail = !commit_.tail().find(location).empty();
+  slices_.push_back({bytes, in_tail ? location.seq : ChunkSeq{}});
+  frame_batch_bytes_ += bytes.size();
+}
+
+std::span<const std::byte> PeerLink::bytes_of(Group& group,
+                                              const segments::GroupIndex::Entry& entry) {
+  if (const auto bytes = commit_.tail().find(entry.location); !bytes.empty()) return bytes;
+  if (const auto bytes = window_.find(entry.location); !bytes.empty()) {
+    // Never a byte that is not what was written (S28): checked against the index, which is older
+    // than the bytes.
+    const auto batch = BatchView::parse_sealed(bytes, options_.batch_bytes_max);
+    if (batch && batch->header_checksum() == entry.header_checksum) return bytes;
+    events_.on_log_damaged("group " + std::to_string(group.id.value()) + ", index " +
+                           std::to_string(entry.first_index.value()) + ": the batch in segment " +
+                           segments::SegmentLog::segment_name(entry.location.epoch) +
+                           " at offset " + std::to_string(entry.location.offset) +
+                           " does not match its checksum");
+    return {};
+  }
+  // One read at a time; another group that needs one asks again when this one is done and sent.
+  if (window_.idle() && slices_.empty()) {
+    reading_for_ = &group;
+    window_.start(entry.location);
+  }
+  return {};
+}
+
+void PeerLink::on_read(ReadWindow&, int error) {
+  // A retired segment (ENOENT) means that the group was trimmed meanwhile: look again.
+  if (error != 0 && error != ENOENT) {
+    events_.on_log_damaged("reading a segment failed with error " + std::to_string(error));
+    return;
+  }
+  Group* group = std::exchange(reading_for_, nullptr);
+  if (group != nullptr) want(*group);
+  pump();
+}
+
+void PeerLink::send_gathered() {
+  if (append_requests_.empty() && vote_requests_.empty()) return;
+  envelope_.Clear();
+  flatbuffers::Offset<flatbuffers::Vector<const wire::VoteRequest*>> votes = 0;
+  flatbuffers::Offset<flatbuffers::Vector<const wire::AppendRequest*>> appends = 0;
+  if (!vote_requests_.empty()) votes = envelope_.CreateVectorOfStructs(vote_requests_);
+  if (!append_requests_.empty()) appends = envelope_.CreateVectorOfStructs(append_requests_);
+  envelope_.Finish(wire::CreatePeerMessages(envelope_, votes, 0, appends, 0));
+  SendQueue& out = connection_->out();
+  stage_frame(out, FrameKind::kPeerMessages, envelope_, frame_batch_bytes_);
+  for (const Slice& slice : slices_) {
+    if (slice.tail_seq != ChunkSeq{}) {
+      out.append_pinned(slice.bytes, commit_.tail(), slice.tail_seq);
+    } else {
+      out.append_counted(slice.bytes, window_.references);
+    }
+  }
+  vote_requests_.clear();
+  slices_.clear();
+  append_requests_.clear();
+  if (unanswered_since_ns_ == 0) unanswered_since_ns_ = io_.now_ns();
+  connection_->pump();
+}
+
+}  // namespace sluice::shard

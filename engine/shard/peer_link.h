@@ -1,0 +1,141 @@
+// The connection that this shard dials to the same shard of another node: our requests go out on
+// it, the answers come back on it. (What the peer asks of us comes on the connection that it
+// dials.)
+//
+// Pull, not push: requests are made when the socket can take them, from what Raft says is due then.
+// So a slow follower queues nothing here; it is behind, and its window says so.
+#pragma once
+
+#include <flatbuffers/flatbuffers.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/io/io.h"
+#include "engine/shard/connection.h"
+#include "engine/shard/groups.h"
+#include "engine/shard/read_window.h"
+#include "engine/shard/ring.h"
+#include "wire/messages_generated.h"
+
+namespace sluice::shard {
+
+/// What this node says of itself in every Hello.
+struct Introduction {
+  std::string cluster_name;
+  NodeId node;
+  DirectoryId directory;
+  ShardId shard;
+  std::uint32_t shards = 0;
+  std::uint32_t groups = 0;
+};
+
+class PeerLink : private Connection::Owner, private ReadWindow::Events {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    virtual void on_link_up(NodeId peer) = 0;
+    virtual void on_link_down(NodeId peer) = 0;
+    /// Answers of the peer. False: nonsense.
+    virtual bool on_replies(NodeId peer, const wire::PeerMessages& messages) = 0;
+    /// The peer belongs elsewhere, or thinks that we do. For people; the link goes on trying.
+    virtual void on_link_refused(NodeId peer, const std::string& why) = 0;
+    /// What the log on disk says is not what was written (S28): the node must stop.
+    virtual void on_log_damaged(const std::string& what) = 0;
+  };
+
+  struct Options {
+    NodeId peer;
+    std::uint32_t bit = 0;  // of this link in Group::links_wanted
+    io::Endpoint endpoint;
+    Introduction self;
+    std::uint32_t batch_bytes_max = 0;
+    std::uint64_t segment_bytes = 0;
+    std::uint64_t silence_ns_max = 0;  // a request unanswered for so long: the link is dead (S42)
+  };
+
+  PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit, Events& events);
+  ~PeerLink() override;
+
+  /// Dials, redials, finds dead connections. Once per tick.
+  void tick();
+
+  /// Something may have to be sent for this group.
+  void want(Group& group);
+  void queue_vote_request(GroupId group, const raft::VoteRequest& request);
+
+  /// Sends what is due, if the socket takes it.
+  void pump();
+
+  [[nodiscard]] bool up() const { return up_; }
+  [[nodiscard]] NodeId peer() const { return options_.peer; }
+  [[nodiscard]] Connection* connection() { return connection_.get(); }
+
+  /// Ends for good. Run the Io until gone().
+  void stop();
+  [[nodiscard]] bool gone() const;
+
+ private:
+  enum class Gathered : std::uint8_t {
+    kDone,     // nothing more is due for the group
+    kMore,     // ask Raft again
+    kBlocked,  // what is due is on disk; another read or send has to end first
+    kFull,     // the frame is
+  };
+
+  Connection::Taken on_frame(Connection& connection, const FrameView& frame) override;
+  void on_sent(Connection& connection) override;
+  void on_closing(Connection& connection) override;
+  void on_read(ReadWindow& window, int error) override;
+
+  void dial();
+  void on_connected(std::int32_t result);
+  void say_hello();
+  Connection::Taken on_hello_reply(const FrameView& frame);
+  void back_off();
+
+  void gather_requests();
+  Gathered gather(Group& group);
+  Gathered gather_batches(Group& group, const raft::AppendPlan& plan);
+  [[nodiscard]] std::span<const std::byte> bytes_of(Group& group,
+                                                    const segments::GroupIndex::Entry& entry);
+  void add_slice(std::span<const std::byte> bytes, const segments::Location& location);
+  void send_gathered();
+
+  struct Slice {
+    std::span<const std::byte> bytes;
+    ChunkSeq tail_seq;  // 0: in the window
+  };
+
+  io::Io& io_;
+  Options options_;
+  Groups& groups_;
+  GroupCommit& commit_;
+  Events& events_;
+
+  io::Completion connected_{io::Completion::bind<&PeerLink::on_connected>(this)};
+  std::unique_ptr<Connection> connection_;
+  bool up_ = false;
+  bool stopping_ = false;
+  std::uint64_t next_dial_ns_ = 0;
+  std::uint64_t backoff_ns_ = 0;
+  std::uint64_t unanswered_since_ns_ = 0;  // 0: nothing is
+  std::uint64_t dialled_ns_ = 0;
+
+  ReadWindow window_;
+  Group* reading_for_ = nullptr;
+
+  Ring<Group*> wanted_;
+  std::vector<wire::VoteRequest> vote_requests_;
+  std::vector<wire::AppendRequest> append_requests_;  // of the frame being made
+  std::vector<Slice> slices_;
+  std::size_t frame_batch_bytes_ = 0;
+  flatbuffers::FlatBufferBuilder envelope_;
+};
+
+}  // namespace sluice::shard

@@ -1,0 +1,64 @@
+// A stretch of a segment read back from disk, for followers and readers that are behind the tail in
+// memory. Direct reads, one at a time per window; a window is refilled only when nothing that was
+// sent from it is still on its way.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "engine/io/buffer.h"
+#include "engine/io/io.h"
+#include "engine/shard/file_steps.h"
+#include "segments/record.h"
+
+namespace sluice::shard {
+
+class ReadWindow {
+ public:
+  class Events {
+   public:
+    virtual ~Events() = default;
+    /// The stretch is there, or `error` (errno) says why not.
+    virtual void on_read(ReadWindow& window, int error) = 0;
+  };
+
+  /// `window_bytes` are read at least, more for a larger record.
+  ReadWindow(io::Io& io, FileSteps& files, std::uint64_t segment_bytes, std::size_t window_bytes,
+             std::size_t record_bytes_max, Events& events);
+
+  /// Reads the stretch that begins with the record at `location`. Precondition: idle().
+  void start(const segments::Location& location);
+
+  /// No read is under way and nothing refers to the bytes.
+  [[nodiscard]] bool idle() const { return !reading() && references == 0; }
+  [[nodiscard]] bool reading() const { return opened_.pending() || done_.pending(); }
+
+  /// The record's bytes, if they are in the window.
+  [[nodiscard]] std::span<const std::byte> find(const segments::Location& location) const;
+
+  /// How many slices of sends point into the window.
+  std::uint32_t references = 0;
+
+ private:
+  void on_opened(std::int32_t result);
+  void on_done(std::int32_t result);
+  void read_on();
+
+  io::Io& io_;
+  FileSteps& files_;
+  std::uint64_t segment_bytes_;
+  std::size_t window_bytes_;
+  std::size_t record_bytes_max_;
+  Events& events_;
+  io::Completion opened_{io::Completion::bind<&ReadWindow::on_opened>(this)};
+  io::Completion done_{io::Completion::bind<&ReadWindow::on_done>(this)};
+  io::AlignedBuffer buffer_;  // made at the first use
+  std::string path_;
+  Epoch epoch_;
+  std::uint64_t begin_ = 0;  // in the segment
+  std::size_t wanted_ = 0;
+  std::size_t filled_ = 0;
+};
+
+}  // namespace sluice::shard

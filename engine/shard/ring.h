@@ -1,0 +1,62 @@
+// A queue over a power-of-two buffer that grows and keeps its memory: no allocation once it has
+// reached its working size (std::deque allocates and frees blocks as it moves along).
+#pragma once
+
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "wire/check.h"
+
+namespace sluice::shard {
+
+template <class T>
+class Ring {
+ public:
+  [[nodiscard]] bool empty() const { return count_ == 0; }
+  [[nodiscard]] std::size_t size() const { return count_; }
+
+  [[nodiscard]] T& operator[](std::size_t i) { return slots_[(head_ + i) & (slots_.size() - 1)]; }
+  [[nodiscard]] const T& operator[](std::size_t i) const {
+    return slots_[(head_ + i) & (slots_.size() - 1)];
+  }
+  [[nodiscard]] T& front() { return (*this)[0]; }
+  [[nodiscard]] T& back() { return (*this)[count_ - 1]; }
+  [[nodiscard]] const T& front() const { return (*this)[0]; }
+  [[nodiscard]] const T& back() const { return (*this)[count_ - 1]; }
+
+  void push_back(T value) {
+    if (count_ == slots_.size()) grow();
+    slots_[(head_ + count_) & (slots_.size() - 1)] = std::move(value);
+    ++count_;
+  }
+  void pop_front() {
+    SLUICE_CHECK(count_ > 0);
+    slots_[head_] = T{};
+    head_ = (head_ + 1) & (slots_.size() - 1);
+    --count_;
+  }
+  void pop_back() {
+    SLUICE_CHECK(count_ > 0);
+    back() = T{};
+    --count_;
+  }
+  void clear() {
+    while (count_ > 0) pop_back();
+    head_ = 0;
+  }
+
+ private:
+  void grow() {
+    std::vector<T> larger(slots_.empty() ? 8 : 2 * slots_.size());
+    for (std::size_t i = 0; i < count_; ++i) larger[i] = std::move((*this)[i]);
+    slots_ = std::move(larger);
+    head_ = 0;
+  }
+
+  std::vector<T> slots_;
+  std::size_t head_ = 0;
+  std::size_t count_ = 0;
+};
+
+}  // namespace sluice::shard
