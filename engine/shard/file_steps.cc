@@ -25,9 +25,11 @@ std::optional<Epoch> epoch_of(const std::string& name) {
 
 }  // namespace
 
-FileSteps::FileSteps(io::Io& io, std::string directory, segments::SegmentLog& log, Events& events)
+FileSteps::FileSteps(io::Io& io, std::string directory, bool direct, segments::SegmentLog& log,
+                     Events& events)
     : io_(io),
       directory_(std::move(directory)),
+      direct_(direct),
       log_(log),
       events_(events),
       zeros_(kZeroBytes),
@@ -70,13 +72,13 @@ void FileSteps::pump() {
 void FileSteps::begin() {
   if (needs_file(step_->kind) && step_file_name_ != step_->name) {
     close_step_file();
-    io_.open(opened_, from_path_.c_str(), {.direct = true});
+    io_.open(opened_, from_path_.c_str(), {.direct = direct_});
     return;
   }
   switch (step_->kind) {
     case Kind::kCreate:
       close_step_file();
-      io_.open(opened_, from_path_.c_str(), {.create = true, .exclusive = true, .direct = true});
+      io_.open(opened_, from_path_.c_str(), {.create = true, .exclusive = true, .direct = direct_});
       break;
     case Kind::kZeroFill:
       continue_zero_fill();
@@ -195,7 +197,9 @@ void FileSteps::finish() {
 }
 
 void FileSteps::fail(int error) {
-  const bool no_space = error == ENOSPC || error == EDQUOT;
+  // A sync that fails has lost something, whatever it says (S35); only what asks for space waits.
+  const bool syncs = step_->kind == Kind::kSyncFile || step_->kind == Kind::kSyncDirectory;
+  const bool no_space = !syncs && (error == ENOSPC || error == EDQUOT);
   const std::string what = from_path_;
   step_.reset();
   if (no_space) {

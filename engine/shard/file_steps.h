@@ -26,7 +26,9 @@ class FileSteps {
   };
 
   /// `directory` is the shard's, without a slash at its end. `io`, `log`, `events` outlive this.
-  FileSteps(io::Io& io, std::string directory, segments::SegmentLog& log, Events& events);
+  /// `direct`: with O_DIRECT, where the filesystem has it.
+  FileSteps(io::Io& io, std::string directory, bool direct, segments::SegmentLog& log,
+            Events& events);
   ~FileSteps();
 
   /// Begins the next step if none is under way and one is due.
@@ -41,6 +43,7 @@ class FileSteps {
   /// Takes over a file that was opened elsewhere (a reader's).
   void adopt(Epoch epoch, io::Handle file);
   [[nodiscard]] std::string path(const std::string& name) const;
+  [[nodiscard]] bool direct() const { return direct_; }
 
  private:
   void begin();
@@ -53,6 +56,7 @@ class FileSteps {
 
   io::Io& io_;
   std::string directory_;
+  bool direct_;
   segments::SegmentLog& log_;
   Events& events_;
   io::Completion done_{io::Completion::bind<&FileSteps::on_done>(this)};

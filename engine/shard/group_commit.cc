@@ -19,7 +19,7 @@ GroupCommit::GroupCommit(io::Io& io, Options options, segments::StreamEnd end, E
       events_(events),
       log_(options_.segments, std::move(end)),
       tail_(options_.tail_bytes, options_.segments.chunk_bytes_max),
-      files_(io, options_.directory, log_, *this) {
+      files_(io, options_.directory, options_.direct, log_, *this) {
   for (std::uint32_t i = 0; i < options_.writes_inflight_max; ++i) {
     writes_.push_back(std::make_unique<Write>(this));
   }
@@ -229,7 +229,10 @@ void GroupCommit::fail(const std::string& what, int error) {
   events_.on_commit_failed(what + " in " + options_.directory + " failed: " + std::strerror(error));
 }
 
-void GroupCommit::on_step_done() { files_.pump(); }
+void GroupCommit::on_step_done() {
+  files_.pump();
+  events_.on_chunks_stable(stable_seq());  // nothing new, but who waits for a segment may go on
+}
 
 void GroupCommit::on_step_failed(const std::string& what, int error) {
   fail("preparing " + what, error);

@@ -46,6 +46,7 @@ class GroupCommit : private FileSteps::Events {
 
   struct Options {
     std::string directory;  // of the shard
+    bool direct = true;     // O_DIRECT
     segments::Options segments;
     FsyncPolicy fsync;
     std::uint32_t writes_inflight_max = 4;

@@ -36,7 +36,7 @@ void ReadWindow::start(const segments::Location& location) {
     return;
   }
   path_ = files_.path(segments::SegmentLog::segment_name(epoch_));
-  io_.open(opened_, path_.c_str(), {.direct = true});
+  io_.open(opened_, path_.c_str(), {.direct = files_.direct()});
 }
 
 void ReadWindow::on_opened(std::int32_t result) {

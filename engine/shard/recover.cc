@@ -21,7 +21,7 @@ std::string failed(const std::string& what, int error) {
 }
 
 /// Reads a whole file into `buffer`, which grows as needed. Returns its size.
-std::expected<std::size_t, std::string> read_file(io::Io& io, const std::string& path,
+std::expected<std::size_t, std::string> read_file(io::Io& io, const std::string& path, bool direct,
                                                   io::AlignedBuffer& buffer) {
   int error = 0;
   const auto size = io.file_size(path.c_str(), error);
@@ -30,7 +30,7 @@ std::expected<std::size_t, std::string> read_file(io::Io& io, const std::string&
       (*size + segments::kBlockBytes - 1) / segments::kBlockBytes * segments::kBlockBytes;
   if (buffer.size_bytes() < rounded) buffer = io::AlignedBuffer(rounded);
   const auto handle =
-      run_blocking(io, [&](io::Completion& c) { io.open(c, path.c_str(), {.direct = true}); });
+      run_blocking(io, [&](io::Completion& c) { io.open(c, path.c_str(), {.direct = direct}); });
   if (handle < 0) return std::unexpected(failed("opening " + path, -handle));
   const auto file = static_cast<io::Handle>(handle);
   std::size_t filled = 0;
@@ -48,6 +48,16 @@ std::expected<std::size_t, std::string> read_file(io::Io& io, const std::string&
   }
   io.close(file);
   return std::min<std::size_t>(filled, *size);
+}
+
+/// Whether files of the directory can be opened with O_DIRECT (tmpfs of older kernels has none).
+bool supports_direct(io::Io& io, const std::string& directory) {
+  const std::string path = directory + "/probe";
+  const auto handle = run_blocking(
+      io, [&](io::Completion& c) { io.open(c, path.c_str(), {.create = true, .direct = true}); });
+  if (handle >= 0) io.close(static_cast<io::Handle>(handle));
+  (void)run_blocking(io, [&](io::Completion& c) { io.unlink(c, path.c_str()); });
+  return handle >= 0;
 }
 
 /// The producers' table and the trims of a group's surviving batches, in the order of the log.
@@ -99,7 +109,9 @@ std::expected<Recovered, std::string> recover(io::Io& io, const std::string& dir
   const auto names = io.list_directory(directory.c_str(), error);
   if (!names) return std::unexpected(failed("listing " + directory, error));
 
+  const bool direct = supports_direct(io, directory);
   Recovered recovered;
+  recovered.direct = direct;
   segments::Replay replay;
   std::vector<segments::SegmentScan> scans;
   std::vector<segments::OtherFile> others;
@@ -112,7 +124,7 @@ std::expected<Recovered, std::string> recover(io::Io& io, const std::string& dir
       others.push_back({name, *size});
       continue;
     }
-    const auto size = read_file(io, path, buffer);
+    const auto size = read_file(io, path, direct, buffer);
     if (!size) return std::unexpected(size.error());
     recovered.bytes_read += *size;
     scans.push_back(segments::scan_segment(

@@ -34,6 +34,7 @@ struct Recovered {
   segments::StreamEnd end;
   std::map<GroupId, RecoveredGroup> groups;  // those that the log speaks of
   bool torn_tail = false;
+  bool direct = true;  // the filesystem has O_DIRECT
   std::uint64_t bytes_read = 0;
 };
 

@@ -49,7 +49,7 @@ std::expected<std::unique_ptr<Shard>, std::string> Shard::open(io::Io& io, Optio
     options.on_notice("shard " + std::to_string(options.shard.value()) +
                       ": cut a torn tail (writes that were under way at the last end)");
   }
-  std::unique_ptr<Shard> shard(new Shard(io, std::move(options), recovered->end));
+  std::unique_ptr<Shard> shard(new Shard(io, std::move(options), *recovered));
   shard->make_groups(std::move(*recovered));
   if (auto why = shard->write_first_chunk(); !why.empty()) {
     shard->stopped_ = true;
@@ -60,19 +60,20 @@ std::expected<std::unique_ptr<Shard>, std::string> Shard::open(io::Io& io, Optio
   return shard;
 }
 
-Shard::Shard(io::Io& io, Options options, segments::StreamEnd end)
+Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
     : io_(io),
       options_(std::move(options)),
       mailbox_(io.make_waker()),
       commit_(io,
               {.directory = shard_directory(options_.config.data_dir, options_.shard),
+               .direct = recovered.direct,
                .segments = segment_options(options_),
                .fsync = options_.config.fsync,
                .writes_inflight_max = options_.config.writes_inflight_max,
                .tail_bytes = std::max<std::uint64_t>(
                    options_.config.tail_bytes,
                    std::uint64_t{8} * segment_options(options_).chunk_bytes_max)},
-              std::move(end), *this),
+              recovered.end, *this),
       groups_(options_.shard, options_.identity.shards, commit_),
       peer_side_(cluster_id_of(options_.identity.cluster_name), options_.config.batch_bytes_max,
                  groups_, commit_, *this),

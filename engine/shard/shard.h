@@ -66,7 +66,7 @@ class Shard : private GroupCommit::Events,
   [[nodiscard]] bool stopped() const { return stopped_; }
 
  private:
-  Shard(io::Io& io, Options options, segments::StreamEnd end);
+  Shard(io::Io& io, Options options, const struct Recovered& recovered);
 
   [[nodiscard]] static segments::Options segment_options(const Options& options);
   [[nodiscard]] raft::Options raft_options(GroupId group) const;
