@@ -7,6 +7,10 @@
 
 namespace sluice::shard {
 
+namespace {
+constexpr std::size_t kRetryWaitersMax = 65'536;
+}
+
 using Taken = Connection::Taken;
 
 Taken ClientSide::on_append(Inbound& from, const FrameView& frame) {

@@ -103,6 +103,13 @@ Connection::Taken PeerLink::on_hello_reply(const FrameView& frame) {
                                                : "a node of another cluster answers there");
     return Connection::Taken::kClose;
   }
+  if (r.batch_bytes_max() < options_.batch_bytes_max) {
+    events_.on_link_refused(options_.peer, "it takes batches of " +
+                                               std::to_string(r.batch_bytes_max()) +
+                                               " bytes only; start all nodes with the same "
+                                               "--batch-bytes-max");
+    return Connection::Taken::kClose;
+  }
   up_ = true;
   backoff_ns_ = 0;
   unanswered_since_ns_ = 0;
