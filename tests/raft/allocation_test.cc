@@ -52,7 +52,7 @@ TEST(RaftAllocation, NoneOnTheWayFromProposalToCommitAfterWarmUp) {
     send_all(leader, id);
     append(*follower, {.term = 1, .from = 1}, {1});
     log_durable(*follower);
-    accept(leader, id, take_append_reply(*follower)->match_index);
+    accept(leader, id, take_append_reply(*follower).value().match_index);
   }
   for (int i = 0; i < 100; ++i) replicate_one(leader, second, third);
 

@@ -115,9 +115,9 @@ TEST(RaftDurability, AFollowerAcknowledgesWhatIsDurable) {
   append(raft, {.term = 1}, {1, 1, 1});
   EXPECT_EQ(take_append_reply(raft), std::nullopt);
   raft.on_durable(Index(2), Term(1));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
   raft.on_durable(Index(3), Term(1));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(3));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(3));
   raft.on_durable(Index(3), Term(1));
   EXPECT_EQ(take_append_reply(raft), std::nullopt) << "nothing new";
 }
@@ -128,7 +128,7 @@ TEST(RaftDurability, OneAcknowledgementStandsForAllThatBecameDurable) {
   raft.on_durable(Index(1), Term(1));
   raft.on_durable(Index(2), Term(1));
   raft.on_durable(Index(3), Term(1));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(3));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(3));
 }
 
 TEST(RaftDurability, AHeartbeatIsAnsweredWithWhatIsDurableSoFar) {
@@ -137,25 +137,26 @@ TEST(RaftDurability, AHeartbeatIsAnsweredWithWhatIsDurableSoFar) {
   raft.on_durable(Index(1), Term(1));
   take_outbox(raft);
   append(raft, {.term = 1, .prev_index = 2, .prev_term = 1});
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(1));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(1));
 }
 
 TEST(RaftDurability, ARepeatedRequestIsAnsweredAtOnceWhenAllOfItIsDurable) {
   Raft raft = make_follower(3, 1, {1, 1});
   append(raft, {.term = 1}, {1, 1});
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
   append(raft, {.term = 1}, {1, 1});
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
 }
 
 TEST(RaftDurability, AnAcknowledgementNamesOnlyWhatThisLeaderVerified) {
   Raft raft = make_follower(3, 1, {1, 1, 1, 1});
   append(raft, {.term = 2, .prev_index = 2, .prev_term = 1});
   hard_state_durable(raft);
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2)) << "3 and 4 may contradict this leader";
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2))
+      << "3 and 4 may contradict this leader";
   append(raft, {.term = 3, .prev_index = 1, .prev_term = 1, .from = 3});
   hard_state_durable(raft);
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(1)) << "and 2 the next one";
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(1)) << "and 2 the next one";
 }
 
 TEST(RaftDurability, S3_AnAnswerWaitsUntilItsTermIsDurable) {
@@ -175,16 +176,22 @@ TEST(RaftDurability, S3_AnAnswerWaitsUntilItsTermIsDurable) {
 
 TEST(RaftDurability, AnAnswerThatWaitsIsForgottenWithItsTerm) {
   Raft raft = make_follower(3, 1, {1});
-  append(raft, {.term = 2, .prev_index = 1, .prev_term = 1, .from = 2});
-  ask(raft, {.term = 2, .last_index = 1, .last_term = 1, .from = 3});
-  take_outbox(raft);
-  append(raft, {.term = 3, .prev_index = 9, .prev_term = 1, .from = 3});
+  append(raft, {.term = 2, .prev_index = 1, .prev_term = 1});
+  raft.step(node(3), AppendReply{.term = Term(3), .rejected = true});
+  ASSERT_EQ(raft.term(), Term(3));
   raft.on_hard_state_durable({Term(2), kNoNode});
   EXPECT_EQ(take_append_reply(raft), std::nullopt);
   raft.on_hard_state_durable({Term(3), kNoNode});
-  const Outbox outbox = take_outbox(raft);
-  ASSERT_EQ(outbox.append_replies.size(), 1u);
-  EXPECT_EQ(outbox.append_replies[0].to, node(3));
+  EXPECT_EQ(take_append_reply(raft), std::nullopt);
+}
+
+TEST(RaftDurability, ARefusalThatWaitsIsForgottenWithItsTerm) {
+  Raft raft = make_follower(3, 1, {1});
+  ask(raft, {.term = 2, .last_index = 1, .last_term = 1, .from = 3});
+  append(raft, {.term = 1, .prev_index = 1, .prev_term = 1});
+  raft.step(node(3), AppendReply{.term = Term(3), .rejected = true});
+  raft.on_hard_state_durable({Term(3), kNoNode});
+  EXPECT_EQ(take_append_reply(raft), std::nullopt);
 }
 
 TEST(RaftDurability, EntriesThatBecomeDurableAfterTheTermEndedAreNotAcknowledged) {
@@ -219,7 +226,7 @@ TEST(RaftDurability, S6_ACompletionOfAnOverwrittenEntrySaysNothingAboutTheNewOne
   EXPECT_EQ(raft.durable_index(), Index(0));
   EXPECT_EQ(take_append_reply(raft), std::nullopt);
   raft.on_durable(Index(2), Term(3));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
 }
 
 TEST(RaftDurability, S6_WhatLiesBeforeTheOverwrittenPlaceMayStillComplete) {
@@ -229,7 +236,7 @@ TEST(RaftDurability, S6_WhatLiesBeforeTheOverwrittenPlaceMayStillComplete) {
   hard_state_durable(raft);
   take_outbox(raft);
   raft.on_durable(Index(1), Term(1));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(1));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(1));
 }
 
 TEST(RaftDurability, S6_AThirdHistoryWaitsUntilTheSecondIsDurable) {
@@ -250,7 +257,7 @@ TEST(RaftDurability, S6_AThirdHistoryWaitsUntilTheSecondIsDurable) {
   raft.on_durable(Index(2), Term(3));
   EXPECT_EQ(append(raft, third, {2}).truncate_from, Index(2));
   raft.on_durable(Index(2), Term(2));
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
 }
 
 TEST(RaftDurability, TruncationLowersTheDurableIndex) {
@@ -258,7 +265,7 @@ TEST(RaftDurability, TruncationLowersTheDurableIndex) {
   append(raft, {.term = 3, .prev_index = 1, .prev_term = 1, .from = 3}, {3, 3, 3});
   EXPECT_EQ(raft.durable_index(), Index(1));
   hard_state_durable(raft);
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(1));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(1));
 }
 
 TEST(RaftDurability, ATermKnownOnlyFromTheLogIsTakenOverAtStart) {
@@ -269,7 +276,7 @@ TEST(RaftDurability, ATermKnownOnlyFromTheLogIsTakenOverAtStart) {
   append(raft, {.term = 5, .prev_index = 2, .prev_term = 5});
   EXPECT_EQ(take_append_reply(raft), std::nullopt);
   hard_state_durable(raft);
-  EXPECT_EQ(take_append_reply(raft)->match_index, Index(2));
+  EXPECT_EQ(take_append_reply(raft).value().match_index, Index(2));
 }
 
 }  // namespace

@@ -76,15 +76,15 @@ TEST(RaftLiveness, S15_WhoHearsItsLeaderIgnoresEvenARealVoteRequestAndItsTerm) {
   take_outbox(follower);
   tick(follower, kTicksMin - 1);
   ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .from = 3});
-  EXPECT_FALSE(take_vote_reply(follower)->granted);
+  EXPECT_FALSE(take_vote_reply(follower).value().granted);
   EXPECT_EQ(follower.term(), Term(5));
   ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .pre_vote = true, .from = 3});
-  EXPECT_FALSE(take_vote_reply(follower)->granted);
+  EXPECT_FALSE(take_vote_reply(follower).value().granted);
   // A silence as long as the shortest time-out ends it.
   tick(follower, 1);
   ask(follower, {.term = 9, .last_index = 9, .last_term = 5, .from = 3});
   hard_state_durable(follower);
-  EXPECT_TRUE(take_vote_reply(follower)->granted);
+  EXPECT_TRUE(take_vote_reply(follower).value().granted);
 
   Raft leader = make_follower(3, 5);
   make_leader(leader, 3);

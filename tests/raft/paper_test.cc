@@ -156,17 +156,17 @@ TEST(RaftPaper, S5_2_VotesFirstComeFirstServedAndOnceATerm) {
   Raft raft = make_follower(3, 1);
   ask(raft, {.term = 2, .from = 2});
   hard_state_durable(raft);
-  EXPECT_TRUE(take_vote_reply(raft)->granted);
+  EXPECT_TRUE(take_vote_reply(raft).value().granted);
   ask(raft, {.term = 2, .last_index = 9, .last_term = 1, .from = 3});
-  EXPECT_FALSE(take_vote_reply(raft)->granted);
+  EXPECT_FALSE(take_vote_reply(raft).value().granted);
   ask(raft, {.term = 2, .from = 2});
-  EXPECT_TRUE(take_vote_reply(raft)->granted) << "the same vote may be told again";
+  EXPECT_TRUE(take_vote_reply(raft).value().granted) << "the same vote may be told again";
 }
 
 TEST(RaftPaper, S5_2_AVoteIsRememberedAcrossARestart) {
   Raft raft = make_follower(3, 2, {}, node(3));
   ask(raft, {.term = 2, .from = 2});
-  EXPECT_FALSE(take_vote_reply(raft)->granted);
+  EXPECT_FALSE(take_vote_reply(raft).value().granted);
 }
 
 TEST(RaftPaper, S5_2_ACandidateFollowsTheLeaderOfItsTerm) {
@@ -523,7 +523,7 @@ TEST(RaftPaper, Figure8_AnEntryOnAMajorityMayStillBeOverwritten) {
   Raft s3(options_for(5, 3), {Term(4), kNoNode}, log_of({1, 2}));
   ask(s3, {.term = 5, .last_index = 2, .last_term = 3, .from = 5});
   hard_state_durable(s3);
-  EXPECT_TRUE(take_vote_reply(s3)->granted);
+  EXPECT_TRUE(take_vote_reply(s3).value().granted);
   // and overwrites it.
   EXPECT_EQ(append(s3, {.term = 5, .prev_index = 1, .prev_term = 1, .from = 5}, {3}).truncate_from,
             Index(2));
@@ -543,7 +543,7 @@ TEST(RaftPaper, Figure8_AnEntryOfTheOwnTermOnAMajorityProtectsAllBeforeIt) {
   // ...for now S5 cannot win: S3 refuses.
   Raft s3(options_for(5, 3), {Term(4), kNoNode}, log_of({1, 2, 4}));
   ask(s3, {.term = 5, .last_index = 2, .last_term = 3, .from = 5});
-  EXPECT_FALSE(take_vote_reply(s3)->granted);
+  EXPECT_FALSE(take_vote_reply(s3).value().granted);
 }
 
 TEST(RaftPaper, S5_4_3_ACommittedEntryIsNeverDeleted) {
