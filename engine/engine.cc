@@ -5,6 +5,8 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -20,6 +22,9 @@ namespace sluice {
 namespace {
 
 using shard::Shard;
+
+constexpr int kListenTries = 60;
+constexpr std::chrono::milliseconds kListenPause{50};
 
 std::string uring_problem(int error) {
   return std::string("cannot set up io_uring: ") + std::strerror(error) +
@@ -74,7 +79,6 @@ class EngineImpl final : public Engine {
     auto made = io::make_uring_io({.submission_entries = 8, .completion_entries = 16}, error);
     if (!made) return uring_problem(error);
     io_ = std::move(*made);
-    if (auto why = listen(); !why.empty()) return why;
     if (auto why = resolve_peers(); !why.empty()) return why;
 
     const auto cores = allowed_cores();
@@ -90,6 +94,7 @@ class EngineImpl final : public Engine {
     lock_ = opened->lock;
     identity_ = opened->identity;
     config_.shards = identity_.shards;
+    if (auto why = listen(); !why.empty()) return why;
     return start_threads(cores);
   }
 
@@ -120,8 +125,14 @@ class EngineImpl final : public Engine {
       return "cannot resolve the address to listen on, '" + config_.listen +
              "'; give HOST:PORT with a host of this machine";
     }
+    // The kernel takes a killed process's ring down some time after the process, and the ring holds
+    // the listening socket: a node that is started again at once waits for its own ghost.
     int error = 0;
-    const auto listener = io_->listen(*endpoint, error);
+    auto listener = io_->listen(*endpoint, error);
+    for (int i = 0; i < kListenTries && !listener && error == EADDRINUSE; ++i) {
+      std::this_thread::sleep_for(kListenPause);
+      listener = io_->listen(*endpoint, error);
+    }
     if (!listener) {
       return "cannot listen on " + config_.listen + ": " + std::strerror(error) +
              "; name another --listen address, or stop who uses it";
