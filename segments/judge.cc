@@ -77,7 +77,7 @@ class Judge {
     const Epoch oldest = stream.front().last().oldest_epoch;
     while (stream.back().scan->epoch > oldest) {
       const Piece before = predecessor(stream.back().first(), i);
-      if (before.scan == nullptr) return {};
+      if (before.scan == nullptr) break;
       i = static_cast<std::size_t>(before.scan - scans_.data());
       stream.push_back(before);
     }
@@ -178,12 +178,16 @@ class Judge {
       return false;
     }
     if (mark <= scan.base.seq) return true;
-    for (const Piece& piece : stream_) {
-      if (mark >= piece.first().seq && mark <= piece.last().seq) {
-        return piece.scan->base == scan.base;
-      }
+    // The stream goes through the writer's chunk `mark`. If it begins behind that one, whoever
+    // wrote its beginning came after: the same process or a later one.
+    const Piece& beginning = stream_.front();
+    if (mark < beginning.first().seq) {
+      return beginning.scan->base.first_epoch >= scan.base.first_epoch;
     }
-    return true;  // before the stream's beginning, or missed by check_durable() already
+    for (const Piece& piece : stream_) {
+      if (mark <= piece.last().seq) return piece.scan->base == scan.base;
+    }
+    return true;  // behind its end: check_durable() has reported that
   }
 
   // --- verdict ---------------------------------------------------------------------------------

@@ -129,7 +129,7 @@ Stream::Chunk Stream::roll_over() {
   }
 }
 
-void Stream::trim(std::size_t batches) {
+Stream::Chunk Stream::trim(std::size_t batches, Arrives arrives) {
   open();
   index_.trim_to(index_.batch(batches - 1).last_index().next(), [&](const GroupIndex::Entry& e) {
     log_->release(e.location.epoch, RecordKind::kBatch);
@@ -138,7 +138,7 @@ void Stream::trim(std::size_t batches) {
   SLUICE_CHECK(at.has_value());
   if (trim_at_) log_->release(trim_at_->epoch, RecordKind::kTrim);
   trim_at_ = *at;
-  close(Arrives::kYes);
+  return close(arrives);
 }
 
 void Stream::restart() {

@@ -61,7 +61,8 @@ class Stream {
   /// Chunks until the next one would go to another segment, and one more.
   Chunk roll_over();
   void land(const Chunk& chunk);
-  void trim(std::size_t batches);
+  /// A chunk with a trim of so many batches.
+  Chunk trim(std::size_t batches, Arrives arrives = Arrives::kYes);
 
   /// The process dies and another one takes over.
   void restart();

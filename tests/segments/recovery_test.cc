@@ -235,6 +235,46 @@ TEST(Recovery, ADurableMarkIsNotSatisfiedByADeadChunkOfTheSameNumber) {
   EXPECT_TRUE(says(stream.damage(), "is not in the stream that was found")) << stream.damage();
 }
 
+// No crash does this; two processes in one directory might. Right checksums do not make a stream.
+TEST(Recovery, AChunkThatDoesNotLinkToTheOneBeforeItIsNotInItsRun) {
+  Stream stream;
+  const Chunk one = stream.append();
+  const Chunk two = stream.append();
+  EXPECT_EQ(last_of(stream), two.seq);
+  AlignedFile bytes(stream.bytes_of(two));
+  auto& header = *reinterpret_cast<ChunkHeader*>(bytes.span().data());
+  header.mutate_previous_checksum(header.previous_checksum() + 1);
+  header.mutate_checksum(header_checksum(
+      bytes.span().first(kChunkHeaderBytes), 8,
+      bytes.span().subspan(kChunkHeaderBytes + header.records_bytes(), kDescriptorBytes)));
+  stream.write(two.file, two.offset, bytes.span());
+  EXPECT_EQ(last_of(stream), one.seq);
+  EXPECT_TRUE(stream.recover()->verdict.torn_tail);
+}
+
+// The same where the dead chunk needs nothing before it: all that was alive was trimmed in it.
+TEST(Recovery, ADurableMarkIsNotSatisfiedByADeadChunkThatBeginsAStream) {
+  Stream stream;
+  Chunk chunk = stream.append();
+  while (chunk.offset + 2 * chunk.size_bytes + stream.options().chunk_bytes_max <=
+         stream.options().segment_bytes) {
+    chunk = stream.append();
+  }
+  stream.append(100, Arrives::kNo);
+  const Chunk dead = stream.trim(stream.index().batch_count(), Arrives::kLater);
+  ASSERT_EQ(dead.epoch, Epoch(2));
+  stream.restart();
+  const Chunk fresh = stream.append(50);
+  ASSERT_EQ(fresh.seq, dead.seq.prev());
+  stream.append(50);  // counts the one before as durable
+  stream.land(dead);
+  EXPECT_EQ(last_of(stream), dead.seq);
+  EXPECT_EQ(stream.recover()->groups.at(GroupId(7)).index.last_index(),
+            stream.index().last_index());
+  stream.flip(fresh, kInRecord);
+  EXPECT_TRUE(says(stream.damage(), "is not in the stream that was found")) << stream.damage();
+}
+
 TEST(Recovery, S33_S34_AMissingSegmentIsDamage) {
   Stream stream;
   stream.roll_over();
