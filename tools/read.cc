@@ -72,6 +72,7 @@ class Read : public Command, private client::Events {
   /// The highest commit index that any node knows now: the end of a read without --follow, so that
   /// what was acknowledged before is printed, whichever node answers.
   void find_end(ClientLoop& loop) {
+    end_ = 0;
     bool reachable = false;
     bool group_found = false;
     for (const client::NodeStatus& node :
