@@ -68,13 +68,18 @@ void FakeNode::reply_read(int socket, std::uint64_t request_id, Errc code, std::
   send_frame(socket, FrameKind::kClientReadReply, envelope, bytes);
 }
 
-void FakeNode::send_frame(int socket, FrameKind kind, flatbuffers::FlatBufferBuilder& envelope,
-                          std::span<const std::byte> batches) {
+std::vector<std::byte> FakeNode::frame_of(FrameKind kind, flatbuffers::FlatBufferBuilder& envelope,
+                                          std::span<const std::byte> batches) {
   const auto bytes = std::as_bytes(std::span(envelope.GetBufferPointer(), envelope.GetSize()));
   std::vector<std::byte> frame(frame_prefix_bytes(bytes.size()));
   write_frame_prefix(frame, kind, bytes, batches.size());
   frame.insert(frame.end(), batches.begin(), batches.end());
-  io_.peer_sends(socket, frame);
+  return frame;
+}
+
+void FakeNode::send_frame(int socket, FrameKind kind, flatbuffers::FlatBufferBuilder& envelope,
+                          std::span<const std::byte> batches) {
+  io_.peer_sends(socket, frame_of(kind, envelope, batches));
 }
 
 void FakeNode::hang_up() {

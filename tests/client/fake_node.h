@@ -76,6 +76,9 @@ class FakeNode final : public FakePeer {
                    std::uint32_t leader = 0, std::uint64_t expected = 0);
   void reply_read(int socket, std::uint64_t request_id, Errc code, std::uint64_t commit,
                   std::uint64_t first, const std::vector<std::vector<std::byte>>& batches = {});
+  [[nodiscard]] static std::vector<std::byte> frame_of(FrameKind kind,
+                                                       flatbuffers::FlatBufferBuilder& envelope,
+                                                       std::span<const std::byte> batches = {});
   void send_frame(int socket, FrameKind kind, flatbuffers::FlatBufferBuilder& envelope,
                   std::span<const std::byte> batches = {});
   void send_raw(int socket, std::span<const std::byte> bytes) { io_.peer_sends(socket, bytes); }

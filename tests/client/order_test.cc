@@ -168,6 +168,24 @@ TEST_F(ClientOrder, ARefusedBatchTakesThoseBehindItBackWithIt) {
   EXPECT_EQ(events.outcome(5), "ok 5");
 }
 
+TEST_F(ClientOrder, WithoutAProducerTheRestWaitsForWhatIsSentAgainAsWell) {
+  start();
+  for (std::uint64_t i = 1; i <= 2; ++i) {
+    append(i, "e" + std::to_string(i));
+    flush();
+  }
+  const Received first = a.take();
+  const Received second = a.take();
+  a.refuse(first, Errc::kOverloaded);
+  io.run_ms(1);
+  append(3, "e3");
+  flush(40);
+  EXPECT_TRUE(a.appends.empty()) << "e3 must not overtake e1";
+  a.ok(second, 1);
+  io.run_ms(100);
+  EXPECT_EQ(sequences_of(a.appends), (Strings{"e1", "e3"}));
+}
+
 TEST_F(ClientOrder, AGapThatIsTheCallersComesBackWithTheExpectedSequence) {
   start();
   settle_on_a();

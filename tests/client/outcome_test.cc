@@ -166,6 +166,31 @@ TEST_F(ClientOutcome, S45_GarbageClosesTheConnectionAndNothingElse) {
   EXPECT_EQ(events.outcome(tag), "ok 1");
 }
 
+TEST_F(ClientOutcome, S45_NoFlippedByteOfAnAnswerIsTakenForAnOutcome) {
+  std::size_t size_bytes = 1;
+  for (std::size_t at = 0; at < size_bytes; ++at) {
+    start();
+    append(1, "x", {.timeout_ms = 100});
+    flush();
+    const Received batch = a.take();
+    flatbuffers::FlatBufferBuilder envelope;
+    const std::vector<wire::AppendResult> results{{batch.request_id, 1, 1, 0, 0, 1, 1, 0, 0}};
+    const auto vector = envelope.CreateVectorOfStructs(results);
+    envelope.Finish(wire::CreateClientAppendReply(envelope, vector));
+    std::vector<std::byte> frame = FakeNode::frame_of(FrameKind::kClientAppendReply, envelope);
+    size_bytes = frame.size();
+    frame[at] ^= std::byte{0x10};
+    a.send_raw(batch.socket, frame);
+    io.run_ms(200);
+    EXPECT_EQ(events.appends[1].status, Status::kUnknown) << "byte " << at;
+    close();
+    events.appends.clear();
+    a.appends.clear();
+    io.run_ms(1000);
+  }
+  EXPECT_GT(size_bytes, 80u);
+}
+
 TEST_F(ClientOutcome, S45_AnAnswerBeyondTheBatchIsNonsense) {
   start();
   append(1, "x");
