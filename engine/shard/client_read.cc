@@ -91,7 +91,10 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
     if (from.window != nullptr && from.window->reading()) return Taken::kLater;
     if (from.window == nullptr) {
       const auto idle = std::ranges::find_if(windows_, [&](const auto& w) { return w->idle(); });
-      if (idle == windows_.end()) return Taken::kLater;
+      if (idle == windows_.end()) {
+        windows_short = true;
+        return Taken::kLater;
+      }
       from.window = idle->get();
       ++from.window->references;  // ours until the reply is made
     }

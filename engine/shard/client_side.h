@@ -63,6 +63,9 @@ class ClientSide : private ReadWindow::Events {
   void stop() { stopping_ = true; }
   [[nodiscard]] bool gone() const;
 
+  /// A read waits because every window is taken. Until taken back by the owner, once per tick.
+  bool windows_short = false;
+
   /// Bytes in use by connections, for status.
   std::uint64_t connections_memory_bytes = 0;
 

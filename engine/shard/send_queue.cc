@@ -1,5 +1,6 @@
 #include "engine/shard/send_queue.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "wire/check.h"
@@ -95,6 +96,12 @@ ChunkSeq SendQueue::oldest_pinned() const {
   look(sending_, sent_slices_);
   look(gathering_, 0);
   return oldest;
+}
+
+bool SendQueue::refers_to_counted() const {
+  const auto counted = [](const Slice& slice) { return slice.references != nullptr; };
+  const auto unsent = std::span(sending_.slices).subspan(sent_slices_);
+  return std::ranges::any_of(unsent, counted) || std::ranges::any_of(gathering_.slices, counted);
 }
 
 void SendQueue::drop_all() {

@@ -47,6 +47,8 @@ class SendQueue {
 
   /// The oldest chunk that is pinned from here, 0 if none.
   [[nodiscard]] ChunkSeq oldest_pinned() const;
+  /// Something of append_counted() is not sent yet.
+  [[nodiscard]] bool refers_to_counted() const;
 
   /// Forgets everything and unpins. Not while a send of it is in flight.
   void drop_all();

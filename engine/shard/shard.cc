@@ -303,7 +303,18 @@ void Shard::on_tick(std::int32_t) {
   resume_ = true;
 }
 
+/// A reader that takes no bytes keeps what they lie in. It is cut off when others need that: the
+/// room of the oldest chunk in memory, or a window for reads from disk.
 void Shard::cut_off_slow_readers() {
+  if (std::exchange(client_side_.windows_short, false)) {
+    for (const auto& inbound : inbounds_) {
+      Connection* connection = inbound ? inbound->connection.get() : nullptr;
+      if (connection != nullptr && !connection->closing() && connection->send_is_stuck() &&
+          connection->out().refers_to_counted()) {
+        connection->close();
+      }
+    }
+  }
   if (!commit_.tail().oldest_is_pinned() || !commit_.tail().crowded()) return;
   const ChunkSeq oldest = commit_.tail().oldest();
   const auto look = [&](Connection* connection) {
