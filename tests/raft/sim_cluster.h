@@ -96,22 +96,24 @@ class Cluster {
     Index last_index;
   };
 
-  // sim_cluster.cc: what moves
-  void round();
-  void heal();
-  [[nodiscard]] bool live(std::uint32_t rounds_max);
+  // sim_faults.cc: what goes wrong
   void draw_faults();
-  void start(std::size_t node);
+  void heal();
   void crash(std::size_t node);
+  void trim();
+  void set_link(std::size_t a, std::size_t b, bool up);
   [[nodiscard]] std::size_t victim();
   void partition();
-  void set_link(std::size_t a, std::size_t b, bool up);
+
+  // sim_cluster.cc: what moves
+  void round();
+  [[nodiscard]] bool live(std::uint32_t rounds_max);
+  void start(std::size_t node);
   void deliver(std::size_t from, std::size_t to);
   void receive(std::size_t from, std::size_t to, const Message& message);
   void receive_append(std::size_t from, std::size_t to, const Message& message);
   void complete_writes(std::size_t node);
   void propose(std::size_t node);
-  void trim();
   void settle(std::size_t node);
   void drain(std::size_t node);
   void send_appends(std::size_t node);
