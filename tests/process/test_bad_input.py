@@ -103,7 +103,7 @@ class UsageTest(ProcessTest):
         node.options["data-dir"] = path
         node.spawn()
         try:
-            wait_until(lambda: not node.running() or node._listens(), "it decides", 10)
+            wait_until(lambda: not node.running() or node.ready(), "it decides", 10)
         except AssertionError:
             pass
         with open(os.path.join(path, "thesis.txt")) as file:

@@ -7,12 +7,15 @@ from harness.env import wait_until
 
 
 class GroupsTest(ProcessTest):
-    def in_every_group(self, pipe, groups, text, **fields):
-        """One append to each group, all in flight at once."""
+    def in_every_group(self, pipe, groups, text):
+        """One append to each group, all in flight at once. With a producer: the client then sends
+        again what a killed node leaves unknown."""
+        self.rounds = getattr(self, "rounds", 0) + 1
         answers = []
         for group in range(groups):
-            noted = self.history.submit(group, text)
-            pipe.submit({"op": "append", "group": group, "data": text, "timeout_ms": 20_000, **fields},
+            noted = self.history.submit(group, text, 8, self.rounds)
+            pipe.submit({"op": "append", "group": group, "data": text, "producer": 8,
+                         "sequence": self.rounds, "timeout_ms": 20_000},
                         lambda a, noted=noted: (self.history.answer(noted, a), answers.append(a)))
         wait_until(lambda: len(answers) == groups, f"{groups} answers", 40)
         bad = [a for a in answers if not a["ok"]]

@@ -5,6 +5,7 @@ import time
 import unittest
 
 from harness.case import ProcessTest
+from harness.pipe import Pipe
 
 
 class ClusterIdTest(ProcessTest):
@@ -14,16 +15,15 @@ class ClusterIdTest(ProcessTest):
         cluster = self.cluster(start=False)
         cluster.nodes[3].options["cluster-id"] = "other"
         cluster.start()
-        pipe = cluster.pipe("--cluster-id", "demo")
+        pipe = self.pipe_to([cluster.nodes[1].address, cluster.nodes[2].address], "demo")
         self.append_ok(pipe, "one", timeout_ms=15_000)
-        leader = cluster.wait_for_leader()
-        self.assertNotEqual(leader, 3)
+        leader = next(i for i in (1, 2) if pipe.status(i)["groups"][0]["role"] == "leader")
         term = pipe.status(leader)["groups"][0]["term"]
         time.sleep(2)  # several election time-outs: it must not disturb
         status = pipe.status(leader)["groups"][0]
         self.assertEqual((status["role"], status["term"]), ("leader", term))
         self.append_ok(pipe, "two")
-        stranger = self.foreign_pipe(cluster.nodes[3].address, "other")
+        stranger = self.pipe_to([cluster.nodes[3].address], "other")
         seen = stranger.status(3)
         self.assertTrue(seen["reachable"], seen)
         self.assertNotEqual(seen["groups"][0]["role"], "leader")
@@ -36,9 +36,8 @@ class ClusterIdTest(ProcessTest):
         cluster.nodes[3].start()
         self.check(cluster)
 
-    def foreign_pipe(self, address, cluster_id):
-        from harness.pipe import Pipe
-        pipe = Pipe([address], os.path.join(self.directory, "foreign.log"), "--cluster-id", cluster_id)
+    def pipe_to(self, addresses, cluster_id):
+        pipe = Pipe(addresses, os.path.join(self.directory, "foreign.log"), "--cluster-id", cluster_id)
         self.addCleanup(pipe.destroy)
         return pipe
 

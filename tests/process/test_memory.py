@@ -21,7 +21,8 @@ class MemoryTest(ProcessTest):
                             inflight_bytes_max=4 * MIB, uncommitted_bytes_max=8 * MIB, **options)
 
     def fill(self, cluster, group, megabytes):
-        load = self.load(cluster, f"fill-{len(self.loads)}", group=group, window=32, rate=5000,
+        self.fills = getattr(self, "fills", 0) + 1
+        load = self.load(cluster, f"fill-{self.fills}", group=group, window=32, rate=5000,
                          entry_bytes=64 << 10, timeout_ms=20_000)
         load.wait_for(megabytes * 16, timeout_s=90)
         load.finish()

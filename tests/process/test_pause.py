@@ -1,6 +1,5 @@
 """Nodes that stand still for a while (SIGSTOP) or were away: leadership, catching up."""
 
-import time
 import unittest
 
 from harness.case import ProcessTest
@@ -32,7 +31,6 @@ class PauseTest(ProcessTest):
                                         self.history.answer(append, answer),
                                         stale_answers.append((term, answer))))
                     noted.append(append)
-                cluster.nodes[old].process  # still there, only stopped
                 self.wait_for_other_leader(cluster, old, term)
                 load.wait_for(100)
             finally:
@@ -122,12 +120,11 @@ class PauseTest(ProcessTest):
     def test_a_failed_leader_is_replaced_within_seconds(self):
         cluster = self.cluster()
         pipe = cluster.pipe()
-        self.append_ok(pipe, "first")
+        self.append_ok(pipe, "first", producer=1, sequence=1)
         leader = cluster.wait_for_leader()
         cluster.nodes[leader].kill()
-        began = time.monotonic()
-        self.append_ok(pipe, "second", timeout_ms=10_000)
-        self.assertLess(time.monotonic() - began, 10)
+        self.append_ok(pipe, "second", producer=1, sequence=2, timeout_ms=10_000)
+        self.append_ok(pipe, "third")
         cluster.nodes[leader].start()
         self.check(cluster)
 

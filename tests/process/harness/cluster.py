@@ -39,7 +39,7 @@ class Cluster:
         for node in self.nodes.values():
             node.spawn()
         for node in self.nodes.values():
-            wait_until(node._listens, f"node {node.id} listens", 20)
+            node.wait_until_ready()
         return self
 
     def pipe(self, *arguments):

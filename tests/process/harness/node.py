@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 
 from .env import BINARY, die_with_parent, seconds, wait_until
@@ -54,20 +53,21 @@ class Node:
                 self.arguments(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=die_with_parent)
 
-    def start(self, timeout_s=20.0):
+    def start(self, timeout_s=30.0):
         """Starts the process and waits until it takes connections."""
         self.spawn()
-        wait_until(self._listens, f"node {self.id} listens on {self.address}", timeout_s)
+        self.wait_until_ready(timeout_s)
 
-    def _listens(self):
+    def wait_until_ready(self, timeout_s=30.0):
+        wait_until(self.ready, f"node {self.id} listens on {self.address}", timeout_s)
+
+    def ready(self):
+        """It said that it listens. (That somebody accepts at its port is not enough: the kernel keeps
+        the port of a killed process for as long as its ring is being torn down.)"""
         if self.process.poll() is not None:
             raise AssertionError(
                 f"node {self.id} did not start: exit {self.process.returncode}\n{self.log()}")
-        try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return True
-        except OSError:
-            return False
+        return "listens on" in self.log().rsplit("--- node ", 1)[1]
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -82,7 +82,15 @@ class Node:
         self.process.wait(seconds(20))
 
     def pause(self):
+        """SIGSTOP. Returns once every thread stands still: the signal alone is not the state."""
         self.send_signal(signal.SIGSTOP)
+        wait_until(lambda: set(self._thread_states()) <= {"T"}, f"node {self.id} stands still")
+
+    def _thread_states(self):
+        tasks = f"/proc/{self.process.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/stat") as stat:
+                yield stat.read().rsplit(")", 1)[1].split()[0]
 
     def resume(self):
         self.send_signal(signal.SIGCONT)
