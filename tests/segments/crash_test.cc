@@ -84,6 +84,25 @@ TEST_P(CrashTest, RecycledSegmentsNeverShowWhatTheyHeldBefore) {
   EXPECT_GT(counts.rewrites, 20u);
 }
 
+// A late write of a killed process, while the next one uses files again as fast as it can.
+TEST_P(CrashTest, LateWritesOfAKilledProcessHitNothing) {
+  World::Counts counts;
+  for (std::uint64_t seed = 400; seed < 430; ++seed) {
+    World world(seed, GetParam());
+    for (int life = 0; life < 4 && !HasFatalFailure(); ++life) {
+      world.act(120);
+      world.kill();
+      world.recover();
+      world.act(600);
+      world.lose_power(Fate::kRandom);
+      world.recover();
+    }
+    counts += world.counts();
+    if (HasFailure()) FAIL() << "seed " << seed;
+  }
+  EXPECT_GT(counts.retired, 300u);
+}
+
 // S26, S31, S32: of the chunks on their way each sector may be the last that arrived, whether the
 // others arrived or not.
 TEST_P(CrashTest, EveryPrefixOfEveryWriteIsCutOrKeptWhole) {

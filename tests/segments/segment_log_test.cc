@@ -268,5 +268,33 @@ TEST_F(SegmentLogTest, FoundChunksAreSyncedBeforeTheFirstNewChunk) {
   EXPECT_EQ(header.durable_seq(), 11u);
 }
 
+// A killed process's last writes may arrive late: where they go, nothing new is ever written.
+TEST_F(SegmentLogTest, FoundSegmentsFromTheLastLiveOneOnAreUnlinkedNotReused) {
+  const std::uint64_t bytes = small_options().segment_bytes;
+  const SegmentInfo one{.epoch = Epoch(1), .first_seq = ChunkSeq(1), .file_bytes = bytes};
+  const SegmentInfo two{.epoch = Epoch(2), .first_seq = ChunkSeq(5), .file_bytes = bytes};
+  const SegmentInfo three{.epoch = Epoch(3), .file_bytes = bytes};
+  SegmentLog log(small_options(), {.last_seq = ChunkSeq(6),
+                                   .last_chunk_checksum = 99,
+                                   .durable_seq = ChunkSeq(5),
+                                   .oldest_epoch = Epoch(1),
+                                   .last_epoch = Epoch(3),
+                                   .segments = {one, two, three}});
+  run_steps(log);
+  ASSERT_TRUE(log.open_chunk(buffer_.span()));
+  const ChunkWrite chunk = log.close_chunk();
+  log.on_written(chunk.seq);
+  log.on_durable(chunk.seq);
+  std::vector<std::pair<Kind, std::string>> ends;
+  while (const auto step = log.next_step()) {
+    if (step->name.ends_with(".segment")) ends.emplace_back(step->kind, step->name);
+    log.step_done();
+  }
+  EXPECT_EQ(ends, (std::vector<std::pair<Kind, std::string>>{
+                      {Kind::kRename, SegmentLog::segment_name(Epoch(1))},
+                      {Kind::kUnlink, SegmentLog::segment_name(Epoch(2))},
+                      {Kind::kUnlink, SegmentLog::segment_name(Epoch(3))}}));
+}
+
 }  // namespace
 }  // namespace sluice::segments::test

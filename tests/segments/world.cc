@@ -94,7 +94,7 @@ World::~World() = default;
 // --- actions -------------------------------------------------------------------------------------
 
 void World::act() {
-  if (!late_writes_.empty() && random_.one_in(30)) {
+  if (!late_writes_.empty() && random_.one_in(150)) {
     // What a killed process had submitted arrives after all.
     disk_.land(late_writes_.back(), false);
     late_writes_.pop_back();
