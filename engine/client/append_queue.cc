@@ -9,6 +9,11 @@ namespace {
 
 /// Accounted for an entry besides its bytes: its bookkeeping and its length.
 constexpr std::uint64_t kEntryCostBytes = sizeof(PendingEntry) + 8;
+/// And for a batch: its object and the smallest buffer, however little is in it.
+constexpr std::uint64_t kBatchCostBytes = 4096 + sizeof(AppendBatch);
+/// A batch begins with no more memory than this, whatever its predecessor needed: what a batch
+/// costs and what is accounted for it stay close.
+constexpr std::size_t kHintBytesMax = 16u << 10;
 /// Sent without an answer, per connection: some times what a node commits in a round trip, and less
 /// than the uncommitted bytes that it allows a group.
 constexpr std::uint64_t kWindowBytes = 16u << 20;
@@ -40,7 +45,7 @@ Errc AppendQueue::obstacle(const AppendOptions& options, std::size_t data_bytes)
     if (sequence == 0 || ~sequence == 0) return Errc::kInvalidRequest;
   }
   if (BatchBuilder::size_for(data_bytes) > router_.batch_bytes_max()) return Errc::kTooLarge;
-  const std::uint64_t cost_bytes = data_bytes + kEntryCostBytes;
+  const std::uint64_t cost_bytes = data_bytes + kEntryCostBytes + kBatchCostBytes;
   if (cost_bytes_ + cost_bytes > inflight_bytes_max_) return Errc::kOverloaded;
   return Errc::kOk;
 }
@@ -97,6 +102,8 @@ AppendBatch& AppendQueue::open_batch(Lane& lane, Sequence first, AppendBatch* be
                                       .producer = lane.key.producer,
                                       .first_sequence = first};
   batch.lane = &lane;
+  batch.cost_bytes = kBatchCostBytes;
+  cost_bytes_ += kBatchCostBytes;
   batch.open(batches_.buffers(), options, hint_bytes, router_.batch_bytes_max());
   lane.batches.insert_before(before, batch);
   return batch;
@@ -244,7 +251,7 @@ AppendBatch* AppendQueue::next_to_send(Lane& lane) {
     if (whole && batch->size_bytes() <= router_.batch_bytes_max()) {
       if (!may_send(lane)) return nullptr;
       batch->seal(router_.cluster());
-      lane.size_hint_bytes = batch->size_bytes();
+      lane.size_hint_bytes = std::min(batch->size_bytes(), kHintBytesMax);
       return batch;
     }
     rebuild(lane, *batch);

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint64_t kTickNs = 10'000'000;
 constexpr std::uint32_t kBatchBytesLeast = 128;
+constexpr std::uint64_t kInflightBytesLeast = 64u << 10;
 constexpr std::uint32_t kBatchBytesMost = 16u << 20;  // what a cluster may allow at most
 
 /// Ties the parts together: connections report to it, it passes on to whom it concerns, and at the
@@ -197,6 +198,7 @@ Result<std::unique_ptr<Client>> Client::make(Options options, io::Io& io, Events
   }
   options.batch_bytes_max =
       std::clamp(options.batch_bytes_max, kBatchBytesLeast, kBatchBytesMost) & ~7u;
+  options.inflight_bytes_max = std::max(options.inflight_bytes_max, kInflightBytesLeast);
   return std::unique_ptr<Client>(
       std::make_unique<ClientImpl>(options, std::move(endpoints), io, events));
 }

@@ -97,7 +97,7 @@ struct GroupState {
 struct NodeStatus {
   NodeId node{};
   bool reachable = false;
-  Errc code = Errc::kOk;  // not reachable: kUnreachable, kTimeout, kWrongCluster
+  Errc code = Errc::kOk;  // not reachable: kUnreachable, kTimeout, kWrongCluster, kBadVersion
   std::string address;
   std::string fsync_policy;
   std::vector<GroupState> groups;  // by group

@@ -126,7 +126,11 @@ void Connection::parse_frames() {
         size ? parse_frame(bytes, frame_bytes_max_) : fail(size.error());
     if (!frame || !on_parsed(*frame)) {
       // What comes after nonsense cannot be trusted either (S45). The node may live on.
-      lose(ready() ? Errc::kConnectionLost : Errc::kUnreachable);
+      if (!frame && frame.error() == Errc::kBadVersion) {
+        lose(Errc::kBadVersion);
+      } else {
+        lose(ready() ? Errc::kConnectionLost : Errc::kUnreachable);
+      }
       return;
     }
     begin_ += frame->size_bytes;

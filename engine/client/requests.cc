@@ -118,7 +118,7 @@ Route Requests::route_status(Request& request) {
   }
   const Route way = router_.to_shard(job.address, request.shard);
   if (way.kind == Route::Kind::kWait && router_.failed_since(job.address, job.began_ns)) {
-    return {Route::Kind::kNever, nullptr, Errc::kUnreachable};
+    return {Route::Kind::kNever, nullptr, router_.failed_code(job.address)};
   }
   return way;
 }

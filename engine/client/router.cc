@@ -109,7 +109,7 @@ bool Router::failed_since(std::size_t address, std::uint64_t since_ns) const {
   return a.failed_ns != 0 && a.failed_ns >= since_ns;
 }
 
-bool Router::is_foreign(std::size_t address) const { return addresses_[address].foreign; }
+Errc Router::failed_code(std::size_t address) const { return addresses_[address].failed_code; }
 
 void Router::write_hello(Connection& connection, SendBuffer& out) {
   auto& envelope = out.envelope();
@@ -156,9 +156,10 @@ Errc Router::on_hello(Connection& connection, const wire::HelloReply& reply) {
   return Errc::kOk;
 }
 
-void Router::on_lost(Connection& connection, Errc) {
+void Router::on_lost(Connection& connection, Errc why) {
   Address& address = addresses_[connection.place().address];
   address.asked = true;
+  address.failed_code = why == Errc::kConnectionLost ? Errc::kUnreachable : why;
   address.failed_ns = io_.now_ns();
 }
 

@@ -66,7 +66,8 @@ class Router {
   [[nodiscard]] const std::string& text_of(std::size_t address) const;
   /// The last dial of this address failed, at or after `since_ns`.
   [[nodiscard]] bool failed_since(std::size_t address, std::uint64_t since_ns) const;
-  [[nodiscard]] bool is_foreign(std::size_t address) const;
+  /// Why: kUnreachable, or what the node said (kBadVersion: it speaks another version).
+  [[nodiscard]] Errc failed_code(std::size_t address) const;
 
   /// kWrongCluster: the list names nodes of different clusters. Nothing may be sent.
   [[nodiscard]] Errc fault() const { return fault_; }
@@ -98,6 +99,7 @@ class Router {
     bool asked = false;        // has answered or failed once
     bool foreign = false;      // answered last as a node of another cluster
     std::uint64_t failed_ns = 0;
+    Errc failed_code = Errc::kOk;
     std::vector<std::unique_ptr<Connection>> connections;  // by shard, made on demand
   };
 

@@ -135,6 +135,7 @@ void FakeNode::on_hello(int socket, const wire::Hello& hello) {
   ++hellos;
   EXPECT_EQ(hello.role(), wire::Role::Client);
   hello_names.push_back(hello.cluster_name() ? hello.cluster_name()->str() : "");
+  hello_sockets.push_back(socket);
   peers_[socket].shard = ShardId(hello.shard());
   if (!greets) return;
   flatbuffers::FlatBufferBuilder envelope;

@@ -55,6 +55,7 @@ class FakeNode final : public FakePeer {
   std::size_t hellos = 0;
   std::size_t garbage = 0;  // frames that make no sense
   std::vector<std::string> hello_names;
+  std::vector<int> hello_sockets;
 
   std::function<void(const Received&)> on_append;
   std::function<void(int socket, const wire::ClientRead&)> on_read;

@@ -106,6 +106,22 @@ TEST_F(ClientRequest, StatusOfANodeThatHangsEndsAtTheTimeOut) {
   EXPECT_EQ(client->pending(), 0u);
 }
 
+TEST_F(ClientRequest, S46_StatusNamesANodeThatSpeaksAnotherVersion) {
+  b.greets = false;
+  start();
+  client->status_at(1, 1, 1000);
+  client->flush();
+  io.run_ms(10);
+  ASSERT_EQ(b.hello_sockets.size(), 1u);
+  std::vector<std::byte> frame(24);
+  write_frame_prefix(frame, FrameKind::kHelloReply, {}, 0);
+  frame[4] = std::byte{kFrameVersion + 1};
+  b.send_raw(b.hello_sockets[0], frame);
+  io.run_ms(10);
+  EXPECT_FALSE(events.statuses.at(1).reachable);
+  EXPECT_EQ(events.statuses.at(1).code, Errc::kBadVersion);
+}
+
 TEST_F(ClientRequest, StatusAtAnAddressBeyondTheListIsInvalid) {
   start();
   client->status_at(1, 3, 400);
