@@ -23,6 +23,8 @@ namespace {
 
 using shard::Shard;
 
+/// What one status reply holds (wire::kEnvelopeBytesMax).
+constexpr std::uint32_t kGroupsPerShardMax = 16'384;
 constexpr int kListenTries = 60;
 constexpr std::chrono::milliseconds kListenPause{50};
 
@@ -94,6 +96,10 @@ class EngineImpl final : public Engine {
     lock_ = opened->lock;
     identity_ = opened->identity;
     config_.shards = identity_.shards;
+    if (config_.groups / config_.shards > kGroupsPerShardMax) {
+      return std::to_string(config_.groups) + " groups are too many for " +
+             std::to_string(config_.shards) + " shards; start a new directory with more --shards";
+    }
     if (auto why = listen(); !why.empty()) return why;
     return start_threads(cores);
   }
