@@ -37,7 +37,7 @@ bool InputReader::take(std::string& out) {
   bool more = true;
   {
     const std::lock_guard lock(mutex_);
-    more = !(at_end_ && buffer_.empty());
+    more = !at_end_;  // what came before the end goes out now: no wake will follow
     if (out.empty()) {
       out.swap(buffer_);
     } else {

@@ -21,8 +21,8 @@ class InputReader {
   InputReader(const InputReader&) = delete;
   InputReader& operator=(const InputReader&) = delete;
 
-  /// Moves what was read since to the end of `out`. False once the end was reached and nothing is
-  /// left (or once reading failed: error()).
+  /// Moves what was read since to the end of `out`. False once the end was reached (or once reading
+  /// failed: error()): then that was all, and on_data will not be called again.
   [[nodiscard]] bool take(std::string& out);
   /// errno of a failed read, else 0. Meaningful once take() returned false.
   [[nodiscard]] int error() const { return error_; }

@@ -97,6 +97,26 @@ TEST(InputReader, ReadsAPipeToItsEndWithinItsBuffer) {
   EXPECT_TRUE(got == sent);
 }
 
+// A caller that waits for another call of on_data before it believes in the end waits for ever.
+TEST(InputReader, SaysThatItWasAllWithTheLastBytes) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ASSERT_EQ(::write(ends[1], "no newline", 10), 10);
+  ::close(ends[1]);
+  std::atomic<std::uint32_t> news = 0;
+  std::string got;
+  {
+    InputReader reader(ends[0], [&] {
+      ++news;
+      news.notify_one();
+    });
+    for (std::uint32_t seen = 0; seen < 2; seen = news) news.wait(seen);  // the bytes, the end
+    EXPECT_FALSE(reader.take(got));
+  }
+  ::close(ends[0]);
+  EXPECT_EQ(got, "no newline");
+}
+
 TEST(InputReader, EndsWhileItWaitsForInput) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
