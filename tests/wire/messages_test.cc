@@ -183,6 +183,18 @@ TEST(EnvelopeLies, S59_AVectorOfMisalignedStructsIsRefused) {
   EXPECT_FALSE(read<wire::ClientAppend>(shifted));
 }
 
+// No lie: a builder has no element to align, and nobody reads one.
+TEST(EnvelopeLies, AnEmptyVectorNeedsNoAlignment) {
+  for (std::size_t name_bytes = 0; name_bytes < 16; ++name_bytes) {
+    const Bytes envelope = envelope_of([=](auto& fbb) {
+      const auto policy = fbb.CreateString(std::string(name_bytes, 'x'));
+      const auto groups = fbb.CreateVectorOfStructs(std::vector<wire::GroupStatus>{});
+      fbb.Finish(wire::CreateClientStatusReply(fbb, 1, 2, 3, policy, groups));
+    });
+    EXPECT_TRUE(read<wire::ClientStatusReply>(envelope)) << name_bytes;
+  }
+}
+
 TEST(EnvelopeLies, S59_AStringWithoutItsTerminatorIsRefused) {
   Bytes envelope = HelloSample::build();
   const auto* name = read<wire::Hello>(envelope).value()->cluster_name();
