@@ -4,6 +4,8 @@ import os
 import shutil
 import socket
 import struct
+import subprocess
+import tempfile
 import unittest
 
 from harness.case import ProcessTest
@@ -67,15 +69,17 @@ class UsageTest(ProcessTest):
             self.assertIn(listen.split(":")[1], line)
 
     def test_a_directory_without_rights_is_a_failure(self):
-        locked = os.path.join(self.directory, "locked")
+        # Not below the build directory: somebody else may have no way there.
+        place = tempfile.mkdtemp(prefix="sluice-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, place)
+        os.chmod(place, 0o755)
+        locked = os.path.join(place, "locked")
         os.mkdir(locked, 0o555)
         arguments = self.serve_arguments(data_dir=os.path.join(locked, "data"))
         if os.geteuid() == 0:  # root has all rights: be somebody else
-            os.chmod(self.directory, 0o755)
-            binary = os.path.join(self.directory, "sluice")
+            binary = os.path.join(place, "sluice")
             shutil.copy(BINARY, binary)
             os.chmod(binary, 0o755)
-            import subprocess
             done = subprocess.run(
                 ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", binary, "serve",
                  *map(str, arguments)], capture_output=True, timeout=seconds(15))

@@ -1,6 +1,7 @@
 """The contract of `read` and `status`."""
 
 import base64
+import json
 import time
 import unittest
 
@@ -162,7 +163,6 @@ class StatusTest(ProcessTest):
                 self.assertGreaterEqual(one["term"], 1)
 
     def test_the_command_says_the_same_as_the_pipe(self):
-        import json
         cluster = self.cluster()
         self.append_ok(cluster.pipe(), "x")
         cluster.wait_until_equal()
