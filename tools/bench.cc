@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -21,6 +22,7 @@
 #include "tools/node_options.h"
 #include "tools/sizes.h"
 #include "tools/status_board.h"
+#include "tools/stop_signal.h"
 
 namespace sluice::tools {
 namespace {
@@ -28,6 +30,10 @@ namespace {
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kReadyNs = 60 * kSecondNs;
 constexpr std::uint32_t kOpenLoopOutstanding = 65'536;
+/// Data of entries without an answer: they are all in memory, here and on the nodes.
+constexpr std::uint64_t kOutstandingBytesMax = 4ull << 30;
+/// Above what the client counts for an entry in a batch of its own.
+constexpr std::uint64_t kEntryOverheadBytes = 8u << 10;
 
 std::uint64_t own_cpu_ns() {
   rusage usage{};
@@ -60,6 +66,8 @@ class Bench : public Command, private client::Events {
   int run(const OptionSet& options) override;
 
  private:
+  /// Throws UsageError. Sets what follows from several options.
+  void check(const OptionSet& options);
   void start_cluster(const OptionSet& options);
   void wait_ready(ClientLoop& loop);
   [[nodiscard]] bool is_ready(const std::vector<client::NodeStatus>& nodes) const;
@@ -115,7 +123,8 @@ class Bench : public Command, private client::Events {
 
 void Bench::declare(OptionSet& options) {
   options.list("cluster", target_.cluster, "HOST:PORT,...",
-               "every node of the cluster to measure; without it, bench starts one of its own");
+               "every node of the cluster to measure, since all are read and each may lead; "
+               "without it, bench starts one of its own");
   options.text("cluster-id", target_.cluster_id, "NAME",
                "refuse nodes of any cluster but this one");
   options.number("nodes", nodes_, {1, 7}, "size of the cluster that bench starts");
@@ -145,15 +154,41 @@ void Bench::declare(OptionSet& options) {
   options.flag("json", json_, "print one JSON object instead of the table");
 }
 
-int Bench::run(const OptionSet& options) {
-  if (report_.rate > 0 && !options.given("outstanding")) report_.outstanding = kOpenLoopOutstanding;
+void Bench::check(const OptionSet& options) {
+  const std::uint64_t outstanding_max = kOutstandingBytesMax / report_.entry_bytes;
+  if (report_.rate > 0 && !options.given("outstanding"))
+    report_.outstanding =
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(kOpenLoopOutstanding, outstanding_max));
+  if (report_.outstanding > outstanding_max)
+    throw UsageError(fmt::format("--outstanding {} with --entry-bytes {} is more than {} in memory",
+                                 report_.outstanding, report_.entry_bytes,
+                                 size_text(kOutstandingBytesMax)));
+  target_.inflight_bytes_max =
+      std::max(target_.inflight_bytes_max,
+               report_.outstanding * (report_.entry_bytes + kEntryOverheadBytes));
   if (report_.seconds <= 0) throw UsageError("--seconds: choose more than 0");
   report_.embedded = !options.given("cluster");
   report_.batch_bytes_max = target_.batch_bytes_max;
   if (report_.entry_bytes + 128 > target_.batch_bytes_max)
     throw UsageError(fmt::format("--entry-bytes {} does not fit in --batch-bytes-max {}",
                                  report_.entry_bytes, size_text(target_.batch_bytes_max)));
-  if (report_.embedded) start_cluster(options);
+  if (report_.embedded && report_.groups / shards_ > kGroupsPerShardMax)
+    throw UsageError(fmt::format("--groups {} are too many for --shards {}; use more --shards",
+                                 report_.groups, shards_));
+}
+
+int Bench::run(const OptionSet& options) {
+  check(options);
+  if (report_.embedded) {
+    // From here on a signal must not leave nodes and their directories behind. One that comes
+    // between this and the loop's own waits: both signals stay blocked.
+    std::atomic<bool> stopped = false;
+    {
+      const StopSignal stop([&stopped] { stopped = true; });
+      start_cluster(options);
+    }
+    if (stopped) throw Failure("stopped by a signal");
+  }
   {
     ClientLoop loop(target_, *this);
     loop.set_tick_ms(100);
@@ -195,7 +230,8 @@ void Bench::start_cluster(const OptionSet& options) {
   report_.shards = shards_;
   report_.data_dir = cluster_->directory();
   report_.tmpfs = on_tmpfs(cluster_->directory());
-  fmt::print(stderr, "starting {} nodes in {}\n", nodes_, cluster_->directory());
+  fmt::print(stderr, "starting {} node{} in {}\n", nodes_, nodes_ == 1 ? "" : "s",
+             cluster_->directory());
   if (report_.tmpfs)
     fmt::print(stderr,
                "WARNING: {} is in memory (tmpfs): the figures say nothing about durable writes; "
@@ -278,11 +314,14 @@ void Bench::run_load(ClientLoop& loop, BenchLoad& load) {
   drive(loop, load, after(begin.at_ns, report_.seconds), report_.latency_ns, false);
   load.take_recent(report_.latency_ns);
   const Snapshot end = snapshot(loop, load);
-  load.stop();
+  load.finish(end.at_ns);
   drain(loop, load);
+  // All of these were due before the end: without them a stall that lasts until then is not seen.
+  if (report_.rate > 0) load.take_recent(report_.latency_ns);
 
   report_.refused = load.refused();
   report_.unknown = load.unknown();
+  report_.unsent = load.unsent();
   summarise(begin, end, node_begin, board_.nodes()[main_node_]);
 }
 
@@ -333,7 +372,13 @@ void Bench::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, His
 }
 
 void Bench::drain(ClientLoop& loop, BenchLoad& load) {
-  while (!load.idle() || !board_.complete()) {
+  // A rate far above what the cluster takes may have left more behind than it can catch up with.
+  const std::uint64_t give_up_ns =
+      monotonic_ns() + std::uint64_t{target_.timeout_ms} * (kSecondNs / 1000);
+  while (load.behind() || !load.idle() || !board_.complete()) {
+    const std::uint64_t now = monotonic_ns();
+    if (load.behind() && now >= give_up_ns) load.stop();
+    load.submit(loop.client(), now);
     turn_ns_ = 0;
     loop.turn();
     check_running(loop);
@@ -341,8 +386,9 @@ void Bench::drain(ClientLoop& loop, BenchLoad& load) {
 }
 
 void Bench::verify(ClientLoop& loop, const BenchLoad& load) {
-  fmt::print(stderr, "reading back {} entries from {} nodes\n",
-             with_commas(static_cast<double>(load.acknowledged())), node_ids_.size());
+  fmt::print(stderr, "reading back {} entries from {} node{}\n",
+             with_commas(static_cast<double>(load.acknowledged())), node_ids_.size(),
+             node_ids_.size() == 1 ? "" : "s");
   BenchVerify verify(load.acked(), *payload_, node_ids_);
   verify_ = &verify;
   std::uint64_t line_ns = monotonic_ns();

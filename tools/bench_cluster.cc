@@ -122,12 +122,14 @@ BenchCluster::BenchCluster(const Options& options) : options_(options) {
     }
     for (std::uint32_t node = 1; node <= options.nodes; ++node) start_node(node, peers);
   } catch (...) {
-    stop_nodes();
+    clear_away();
     throw;
   }
 }
 
-BenchCluster::~BenchCluster() {
+BenchCluster::~BenchCluster() { clear_away(); }
+
+void BenchCluster::clear_away() {
   stop_nodes();
   std::error_code ignored;
   if (!options_.keep) fs::remove_all(directory_, ignored);

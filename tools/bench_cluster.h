@@ -39,6 +39,8 @@ class BenchCluster {
  private:
   void start_node(std::uint32_t node, const std::vector<std::string>& peers);
   void stop_nodes();
+  /// Stops the nodes, and removes the directory unless it is to be kept.
+  void clear_away();
   [[nodiscard]] std::string last_words(std::uint32_t node) const;
 
   Options options_;

@@ -1,5 +1,7 @@
 #include "tools/bench_load.h"
 
+#include <cmath>
+
 namespace sluice::tools {
 
 BenchLoad::BenchLoad(const Options& options, BenchPayload& payload)
@@ -24,10 +26,30 @@ void BenchLoad::start(std::uint64_t now_ns) {
   start_ns_ = now_ns;
 }
 
+void BenchLoad::finish(std::uint64_t end_ns) {
+  if (options_.rate <= 0) return stop();
+  end_ns_ = end_ns;
+}
+
+void BenchLoad::stop() {
+  unsent_ = unsent_now();
+  running_ = false;
+}
+
+std::uint64_t BenchLoad::due_ns(std::uint64_t number) const {
+  return start_ns_ + static_cast<std::uint64_t>(static_cast<double>(number) * 1e9 / options_.rate);
+}
+
 std::uint64_t BenchLoad::next_due_ns() const {
   if (!running_ || options_.rate <= 0 || free_.empty()) return 0;
-  const double after_ns = static_cast<double>(next_number_) * 1e9 / options_.rate;
-  return start_ns_ + static_cast<std::uint64_t>(after_ns);
+  const std::uint64_t due = due_ns(next_number_);
+  return due < end_ns_ ? due : 0;
+}
+
+std::uint64_t BenchLoad::unsent_now() const {
+  if (!running_ || end_ns_ == kNever || due_ns(next_number_) >= end_ns_) return 0;
+  const std::uint64_t late_ns = end_ns_ - due_ns(next_number_);
+  return static_cast<std::uint64_t>(std::ceil(static_cast<double>(late_ns) / 1e9 * options_.rate));
 }
 
 void BenchLoad::submit(client::Client& client, std::uint64_t now_ns) {

@@ -36,12 +36,17 @@ class BenchLoad {
   void start(std::uint64_t now_ns);
   /// Hands the client what is due and has a slot. Call once per loop.
   void submit(client::Client& client, std::uint64_t now_ns);
+  /// Nothing falls due from `end_ns` on. Open loop: what was due before and had no slot still goes
+  /// out through submit(), so that a stall at the end shows. Closed loop: as stop().
+  void finish(std::uint64_t end_ns);
   /// No more entries from now on; those under way get their answers.
-  void stop() { running_ = false; }
+  void stop();
   void on_append(std::uint64_t tag, const client::AppendOutcome& outcome, std::uint64_t now_ns);
 
   /// Open loop: when the next entry is due; 0 if none can go anyway.
   [[nodiscard]] std::uint64_t next_due_ns() const;
+  /// After finish(): entries were due that did not go out yet.
+  [[nodiscard]] bool behind() const { return unsent_now() > 0; }
   [[nodiscard]] bool idle() const { return free_.size() == slots_.size(); }
 
   /// Latencies since the last take, in ns.
@@ -54,6 +59,8 @@ class BenchLoad {
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_; }
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] std::uint64_t unknown() const { return unknown_; }
+  /// Open loop: were due before finish() and had not gone out at stop().
+  [[nodiscard]] std::uint64_t unsent() const { return unsent_; }
   /// The cluster gave one index to two entries: it is broken.
   [[nodiscard]] bool contradicted() const { return contradicted_; }
   /// By group.
@@ -68,6 +75,9 @@ class BenchLoad {
     ProducerId id;
     Sequence next;
   };
+  static constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  [[nodiscard]] std::uint64_t due_ns(std::uint64_t number) const;
+  [[nodiscard]] std::uint64_t unsent_now() const;
   void send(client::Client& client, std::uint64_t from_ns);
   void renew(Producer& producer);
 
@@ -75,6 +85,7 @@ class BenchLoad {
   BenchPayload& payload_;
   bool running_ = false;
   std::uint64_t start_ns_ = 0;
+  std::uint64_t end_ns_ = kNever;  // of finish()
   std::uint64_t next_number_ = 0;
   std::vector<Slot> slots_;          // by tag
   std::vector<std::uint32_t> free_;  // tags
@@ -85,6 +96,7 @@ class BenchLoad {
   std::uint64_t acknowledged_ = 0;
   std::uint64_t refused_ = 0;
   std::uint64_t unknown_ = 0;
+  std::uint64_t unsent_ = 0;
   bool contradicted_ = false;
 };
 

@@ -70,6 +70,7 @@ Json bench_json(const BenchReport& report) {
   json["entries"] = report.entries;
   json["refused"] = report.refused;
   json["unknown"] = report.unknown;
+  json["unsent"] = report.unsent;
   json["measured_s"] = report.measured_s;
   json["options"] = options_json(report);
   return json;
@@ -81,13 +82,13 @@ std::string bench_table(const BenchReport& report) {
     table += fmt::format("  {:<22}{}\n", name, value);
   };
   const Histogram& latency = report.latency_ns;
-  table += fmt::format("{} nodes{}, {} group{}, entries of {} bytes, {}, fsync {}, {:.1f} s\n",
-                       report.nodes, report.embedded ? " on this machine" : "", report.groups,
-                       report.groups == 1 ? "" : "s", report.entry_bytes,
-                       report.rate > 0
-                           ? fmt::format("open loop of {} entries/s", with_commas(report.rate))
-                           : fmt::format("closed loop of {} outstanding", report.outstanding),
-                       report.fsync, report.measured_s);
+  table += fmt::format(
+      "{} node{}{}, {} group{}, entries of {} bytes, {}, fsync {}, {:.1f} s\n", report.nodes,
+      report.nodes == 1 ? "" : "s", report.embedded ? " on this machine" : "", report.groups,
+      report.groups == 1 ? "" : "s", report.entry_bytes,
+      report.rate > 0 ? fmt::format("open loop of {} entries/s", with_commas(report.rate))
+                      : fmt::format("closed loop of {} outstanding", report.outstanding),
+      report.fsync, report.measured_s);
   row("entries/s", with_commas(report.entries_per_s()));
   row("payload MB/s", fmt::format("{:.1f}", report.bytes_per_s() / 1e6));
   row("latency p50", fmt::format("{:.3f} ms", ms(latency.percentile(0.5))));
@@ -105,6 +106,9 @@ std::string bench_table(const BenchReport& report) {
                                    report.client_cpu_us_per_entry));
   if (report.refused + report.unknown > 0)
     row("not acknowledged", fmt::format("{} refused, {} unknown", report.refused, report.unknown));
+  if (report.unsent > 0)
+    row("due but never sent", fmt::format("{}: the rate is above what the cluster takes",
+                                          with_commas(static_cast<double>(report.unsent))));
   row("an acknowledgement is", durable_text(report.fsync));
   row("read back", report.verified
                        ? fmt::format("equal on all nodes ({} entries compared)",

@@ -33,6 +33,7 @@ struct BenchReport {
   Histogram latency_ns;
   std::uint64_t refused = 0;  // in the whole run
   std::uint64_t unknown = 0;
+  std::uint64_t unsent = 0;  // open loop: were due, and the cluster was too far behind to send them
   double flushes_per_s = 0;  // of the node that leads most groups
   double entries_per_flush = 0;
   std::optional<double> cpu_us_per_entry;  // all nodes of an embedded cluster

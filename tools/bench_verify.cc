@@ -14,27 +14,33 @@ namespace {
 constexpr std::uint64_t kPatienceNs = 60'000'000'000;
 constexpr std::uint64_t kRetryNs = 50'000'000;
 constexpr std::uint32_t kWaitMs = 1000;
+constexpr std::size_t kReadersPerNode = 8;
 
 }  // namespace
 
 BenchVerify::BenchVerify(const std::vector<AckedIndex>& acked, BenchPayload& payload,
                          std::vector<NodeId> nodes)
     : acked_(acked), payload_(payload) {
+  const std::size_t lanes = std::min(kReadersPerNode, acked.size());
   for (const NodeId node : nodes) {
-    Reader& reader = readers_.emplace_back();
-    reader.node = node;
-    skip_done_groups(reader);
+    for (std::size_t lane = 0; lane < lanes; ++lane) {
+      Reader& reader = readers_.emplace_back();
+      reader.node = node;
+      reader.group = lane;
+      reader.stride = lanes;
+      skip_done_groups(reader);
+    }
   }
   for (const AckedIndex& group : acked) total_ += group.count() * nodes.size();
 }
 
 bool BenchVerify::done() const {
   return !problem_.empty() ||
-         std::ranges::all_of(readers_, [&](const Reader& r) { return r.group == acked_.size(); });
+         std::ranges::all_of(readers_, [&](const Reader& r) { return is_done(r); });
 }
 
 void BenchVerify::skip_done_groups(Reader& reader) {
-  while (reader.group < acked_.size()) {
+  while (!is_done(reader)) {
     const AckedIndex& acked = acked_[reader.group];
     if (acked.count() != 0 && reader.next <= acked.last()) {
       if (reader.next == Index(0)) reader.next = acked.first();
@@ -45,7 +51,7 @@ void BenchVerify::skip_done_groups(Reader& reader) {
                      fmt::format("{} of {} acknowledged entries are missing",
                                  acked.count() - reader.checked, acked.count()));
     }
-    ++reader.group;
+    reader.group += reader.stride;
     reader.next = Index(0);
     reader.checked = 0;
   }
@@ -54,7 +60,7 @@ void BenchVerify::skip_done_groups(Reader& reader) {
 void BenchVerify::submit(client::Client& client, std::uint64_t now_ns) {
   for (std::size_t i = 0; i < readers_.size() && problem_.empty(); ++i) {
     Reader& reader = readers_[i];
-    if (reader.group == acked_.size() || reader.asked || now_ns < reader.retry_ns) continue;
+    if (is_done(reader) || reader.asked || now_ns < reader.retry_ns) continue;
     if (reader.progress_ns == 0) reader.progress_ns = now_ns;
     client::ReadOptions options;
     options.group = GroupId(static_cast<std::uint32_t>(reader.group));
@@ -70,7 +76,7 @@ void BenchVerify::submit(client::Client& client, std::uint64_t now_ns) {
 std::uint64_t BenchVerify::next_due_ns() const {
   std::uint64_t due = 0;
   for (const Reader& reader : readers_)
-    if (reader.group < acked_.size() && !reader.asked && (due == 0 || reader.retry_ns < due))
+    if (!is_done(reader) && !reader.asked && (due == 0 || reader.retry_ns < due))
       due = reader.retry_ns;
   return due;
 }
@@ -79,7 +85,7 @@ void BenchVerify::on_read(std::uint64_t tag, const client::ReadOutcome& outcome,
                           std::uint64_t now_ns) {
   Reader& reader = readers_[tag];
   reader.asked = false;
-  if (!problem_.empty() || reader.group == acked_.size()) return;
+  if (!problem_.empty() || is_done(reader)) return;
   for (const client::Entry& entry : outcome.entries) check_entry(reader, entry);
   if (outcome.code == Errc::kOk && !outcome.entries.empty()) {
     reader.progress_ns = now_ns;

@@ -12,8 +12,8 @@
 
 namespace sluice::tools {
 
-/// One read is under way per node. Forward on_read() of the loop's Events to this, and call
-/// submit() once per loop.
+/// A few groups are read at once on each node. Forward on_read() of the loop's Events to this, and
+/// call submit() once per loop.
 class BenchVerify {
  public:
   BenchVerify(const std::vector<AckedIndex>& acked, BenchPayload& payload,
@@ -45,6 +45,7 @@ class BenchVerify {
   };
   void check_entry(Reader& reader, const client::Entry& entry);
   void skip_done_groups(Reader& reader);
+  [[nodiscard]] bool is_done(const Reader& reader) const { return reader.group >= acked_.size(); }
   void fail_at(const Reader& reader, Index index, const std::string& what);
 
   const std::vector<AckedIndex>& acked_;

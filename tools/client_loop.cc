@@ -27,7 +27,8 @@ std::unique_ptr<io::Io> open_ring() {
 
 void ClusterOptions::declare(OptionSet& options) {
   options.list("cluster", cluster, "HOST:PORT,...",
-               "addresses of the cluster's nodes, or of some of them");
+               "every node of the cluster: only those named here are asked, and an append needs "
+               "the leader among them");
   options.require("cluster");
   options.text("cluster-id", cluster_id, "NAME",
                "refuse nodes of any cluster but this one (default: the first node that answers "
@@ -58,6 +59,7 @@ ClientLoop::ClientLoop(const ClusterOptions& options, client::Events& events)
   wanted.nodes = options.cluster;
   wanted.cluster_name = options.cluster_id;
   wanted.batch_bytes_max = options.batch_bytes_max;
+  wanted.inflight_bytes_max = options.inflight_bytes_max;
   std::string what;
   Result<std::unique_ptr<client::Client>> made =
       client::Client::make(std::move(wanted), *io_, *this, what);

@@ -21,6 +21,7 @@ struct ClusterOptions {
   std::string cluster_id;
   std::uint32_t timeout_ms = 5000;
   std::uint32_t batch_bytes_max = 1u << 20;
+  std::uint64_t inflight_bytes_max = client::Options().inflight_bytes_max;  // of appends; no option
 
   /// --cluster (required) and --cluster-id.
   void declare(OptionSet& options);

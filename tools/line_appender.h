@@ -23,8 +23,10 @@ class LineAppender {
   struct Options {
     GroupId group;
     std::uint32_t timeout_ms = 5000;
-    std::uint32_t lines_max = 100'000;    // without an answer yet
-    std::uint64_t bytes_max = 64u << 20;  // of these
+    // Without an answer yet. A line's time-out runs from here on, so no more is handed over than a
+    // slow cluster takes in a fraction of it.
+    std::uint32_t lines_max = 16'384;
+    std::uint64_t bytes_max = 4u << 20;  // of these
   };
   using RandomId = std::function<std::uint64_t()>;
   /// Line number from 1, and why it was not acknowledged.

@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <algorithm>
 #include <cstdlib>
+#include <sstream>
 #include <utility>
 
 #include "tools/config_file.h"
@@ -30,6 +31,21 @@ struct OptionSet::Item {
   /// As people write it.
   [[nodiscard]] std::string label() const { return is_positional ? name : "--" + name; }
 };
+
+namespace {
+
+/// The values between the commas of a list, as CLI11 takes them from the command line.
+std::vector<std::string> split_list(const std::vector<std::string>& texts) {
+  std::vector<std::string> values;
+  for (const std::string& text : texts) {
+    std::istringstream pieces(text);
+    for (std::string piece; std::getline(pieces, piece, ',');)
+      if (!piece.empty()) values.push_back(piece);
+  }
+  return values;
+}
+
+}  // namespace
 
 OptionSet::OptionSet(CLI::App& app) : app_(app) {
   text("config", config_path_, "FILE",
@@ -164,8 +180,10 @@ void OptionSet::merge_file(const std::string& path) {
     if (item->is_flag != value.is_flag)
       throw UsageError(fmt::format(
           "{}: {}", where, item->is_flag ? "true or false is wanted" : "a value is wanted"));
+    const auto texts = item->is_list ? split_list(value.texts) : value.texts;
+    if (texts.empty()) throw UsageError(fmt::format("{}: the list is empty", where));
     try {
-      for (const std::string& given : value.texts) item->set(given);
+      for (const std::string& given : texts) item->set(given);
     } catch (const UsageError& error) {
       throw UsageError(fmt::format("{}: {}", where, error.what()));
     }

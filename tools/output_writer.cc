@@ -1,10 +1,30 @@
 #include "tools/output_writer.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace sluice::tools {
+namespace {
+
+/// 0, or errno. Whoever shares the file may have made it non-blocking: then this waits for room.
+int write_whole(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t size = ::write(fd, text.data(), text.size());
+    if (size >= 0) {
+      text.remove_prefix(static_cast<std::size_t>(size));
+    } else if (errno == EAGAIN) {
+      pollfd room{fd, POLLOUT, 0};
+      (void)::poll(&room, 1, -1);
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
 
 OutputWriter::OutputWriter(int fd, std::function<void()> on_progress)
     : fd_(fd), on_progress_(std::move(on_progress)), thread_([this] { write_all(); }) {}
@@ -64,15 +84,7 @@ void OutputWriter::write_all() {
       text.swap(queue_);
       writing_bytes_ = text.size();
     }
-    int error = 0;
-    for (std::size_t done = 0; done < text.size() && error == 0;) {
-      const ssize_t size = ::write(fd_, text.data() + done, text.size() - done);
-      if (size >= 0) {
-        done += static_cast<std::size_t>(size);
-      } else if (errno != EINTR) {
-        error = errno;
-      }
-    }
+    const int error = write_whole(fd_, text);
     {
       const std::lock_guard lock(mutex_);
       writing_bytes_ = 0;

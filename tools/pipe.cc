@@ -39,7 +39,8 @@ class Pipe : public Command, private client::Events {
     cluster_.declare_timeout(options);
     cluster_.declare_batch_bytes(options);
     options.size("inflight-bytes-max", inflight_bytes_max_, {1u << 16, 128u << 20},
-                 "bytes of requests without an answer; above it no more input is read");
+                 "bytes of requests without an answer, a read counting as a whole batch; above it "
+                 "no more input is read");
     options.number("inflight-max", inflight_max_, {1, 1'000'000},
                    "requests without an answer; above it no more input is read");
   }
@@ -108,7 +109,10 @@ class Pipe : public Command, private client::Events {
       answer(request.error().id, invalid_json(request.error().message));
       return;
     }
-    const std::uint64_t tag = keep(std::move(request->id), line.size());
+    const bool is_read = std::holds_alternative<PipeRead>(request->what);
+    // What a read brings is not known yet: it counts with the most that a node answers.
+    const std::uint64_t size_bytes = line.size() + (is_read ? cluster_.batch_bytes_max : 0);
+    const std::uint64_t tag = keep(std::move(request->id), size_bytes);
     if (const auto* append = std::get_if<PipeAppend>(&request->what)) {
       client_->append(tag, append->options, as_bytes(append->data));
     } else if (const auto* read = std::get_if<PipeRead>(&request->what)) {
@@ -120,7 +124,7 @@ class Pipe : public Command, private client::Events {
     }
   }
 
-  std::uint64_t keep(Json id, std::size_t size_bytes) {
+  std::uint64_t keep(Json id, std::uint64_t size_bytes) {
     if (free_.empty()) {
       free_.push_back(requests_.size());
       requests_.emplace_back();
@@ -173,7 +177,8 @@ class Pipe : public Command, private client::Events {
   std::vector<Pending> requests_;    // by tag
   std::vector<std::uint64_t> free_;  // tags
   std::size_t pending_ = 0;
-  std::uint64_t inflight_bytes_ = 0;  // as request lines, which are never shorter than their data
+  /// Request lines, which are never shorter than their data, and room for what reads bring.
+  std::uint64_t inflight_bytes_ = 0;
 };
 
 }  // namespace

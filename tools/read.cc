@@ -63,6 +63,8 @@ class Read : public Command, private client::Events {
     }
     output.drain();
     if (!problem_.empty()) throw Failure(problem_);
+    if (!follow_ && loop.stopped() && !complete())
+      throw Failure(fmt::format("stopped by a signal before index {}", from_));
     if (output.error() != 0 && output.error() != EPIPE)
       throw Failure(fmt::format("writing failed: {}", std::strerror(output.error())));
     return kExitOk;
@@ -91,8 +93,10 @@ class Read : public Command, private client::Events {
 
   bool finished(const ClientLoop& loop) {
     if (!problem_.empty() || loop.stopped() || output_->error() != 0) return true;
-    return printed_ >= count_ || from_ > end_;
+    return complete();
   }
+
+  [[nodiscard]] bool complete() const { return printed_ >= count_ || from_ > end_; }
 
   void ask(client::Client& client) {
     client::ReadOptions options;
@@ -106,6 +110,7 @@ class Read : public Command, private client::Events {
     options.node = NodeId(node_);
     client.read(0, options);
     asked_ = true;
+    if (waiting_since_ns_ == 0) waiting_since_ns_ = monotonic_ns();
   }
 
   void on_append(std::uint64_t, const client::AppendOutcome&) override {}
@@ -115,6 +120,24 @@ class Read : public Command, private client::Events {
 
   void on_read(std::uint64_t, const client::ReadOutcome& outcome) override {
     asked_ = false;
+    const std::uint64_t from_before = from_;
+    take(outcome);
+    if (from_ != from_before) waiting_since_ns_ = 0;
+    if (!follow_ && problem_.empty() && !complete()) check_progress();
+  }
+
+  /// The end was committed somewhere, so entries up to it must come, unless what knew them is gone.
+  void check_progress() {
+    if (waiting_since_ns_ == 0) return;
+    const std::uint64_t waited_ns = monotonic_ns() - waiting_since_ns_;
+    if (waited_ns < std::uint64_t{cluster_.timeout_ms} * 1'000'000) return;
+    problem_ = fmt::format(
+        "nothing came from index {} on for {} ms, though a node has said that the entries up to "
+        "{} are committed",
+        from_, cluster_.timeout_ms, end_);
+  }
+
+  void take(const client::ReadOutcome& outcome) {
     if (outcome.code == Errc::kTrimmed && !from_given_) {
       from_ = outcome.first_index.value();  // the log begins there
       return;
@@ -164,6 +187,7 @@ class Read : public Command, private client::Events {
   bool paused_ = false;  // until resume_ns_
   bool complained_ = false;
   std::uint64_t resume_ns_ = 0;
+  std::uint64_t waiting_since_ns_ = 0;  // asked since then without a new entry; 0: not asked
   std::uint64_t end_ = std::numeric_limits<std::uint64_t>::max();
   std::uint64_t printed_ = 0;
   std::string problem_;
