@@ -1,6 +1,7 @@
 """Bad input gets a clear error and loses nothing."""
 
 import os
+import resource
 import shutil
 import socket
 import struct
@@ -314,6 +315,21 @@ class GarbageTest(ProcessTest):
         self.append_ok(self.pipe, "with 300 silent neighbours")
         for connection in silent:
             connection.close()
+        self.assert_alive()
+
+    def test_s51_file_descriptors_run_out(self):
+        """Connections are refused then; the log stays usable, and later so is the port."""
+        leader = self.nodes.nodes[self.nodes.wait_for_leader()]
+        in_use = len(os.listdir(f"/proc/{leader.process.pid}/fd"))
+        resource.prlimit(leader.process.pid, resource.RLIMIT_NOFILE, (in_use + 20, in_use + 20))
+        crowd = [self.connect(leader.id) for _ in range(60)]
+        for i in range(300):  # more than a segment holds: files are opened meanwhile
+            self.append_ok(self.pipe, f"with too many connections {i} ".ljust(60_000, "."),
+                           timeout_ms=15_000)
+        for connection in crowd:
+            connection.close()
+        newcomer = self.nodes.pipe()
+        self.append_ok(newcomer, "a new client", timeout_ms=20_000)
         self.assert_alive()
 
     def test_under_load_and_from_many_sides(self):

@@ -1,5 +1,6 @@
 """kill -9, ten rounds each: every acknowledged entry is there, once, in order, equal on all nodes."""
 
+import os
 import time
 import unittest
 
@@ -90,6 +91,24 @@ class KillTest(ProcessTest):
             node = cluster.nodes[self.random.choice([1, 2, 3])]
             node.kill()
             node.start()
+        self.check(cluster)
+
+    def test_what_a_killed_start_leaves_does_not_stop_the_next(self):
+        """S34, S41: half-made files of the node's own are no reason to stay down; files of somebody
+        else's are left alone."""
+        cluster = self.cluster()
+        self.append_ok(cluster.pipe(), "before")
+        node = cluster.nodes[1]
+        node.kill()
+        shard = os.path.join(node.directory, "shard-0")
+        for name, size in (("probe", 0), ("spare-77.tmp", 0), ("spare-78.tmp", 12345),
+                           ("notes.txt", 100)):
+            with open(os.path.join(shard, name), "wb") as file:
+                file.write(b"\x5a" * size)
+        node.start()
+        with open(os.path.join(shard, "notes.txt"), "rb") as file:
+            self.assertEqual(file.read(), b"\x5a" * 100)
+        self.append_ok(cluster.pipe(), "after", timeout_ms=15_000)
         self.check(cluster)
 
 
