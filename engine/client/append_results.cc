@@ -58,7 +58,7 @@ bool AppendQueue::on_result(Connection& connection, const wire::AppendResult& re
     settle(lane, *batch, offset + i, verdict, outcome);
   }
   if (verdict == Verdict::kDone) {
-    lane.established = !lane.draining;
+    lane.established = true;  // a drain ends in rewind(), which takes it back
     lane.redirects = 0;
     if (lane.group->leader == kNoNode && !lane.directed()) {
       router_.on_leader(*lane.group, connection);

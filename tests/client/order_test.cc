@@ -412,5 +412,22 @@ TEST_F(ClientOrder, AProducerDoesNotWaitLongForADeposedLeaderEither) {
   EXPECT_EQ(events.outcome(3), "ok 3");
 }
 
+TEST_F(ClientOrder, WhatADeposedLeaderHoldsBackIsNeverCalledRefused) {
+  start();
+  settle_on_a();
+  produce(2, 1000);
+  flush();
+  const Received held = a.take();
+  produce(3, 1000);
+  flush();
+  a.refuse(a.take(), Errc::kNotLeader, 2);
+  for (FakeNode* node : {&a, &b, &c}) {
+    node->on_append = [node](const Received& batch) { node->refuse(batch, Errc::kOverloaded); };
+  }
+  io.run_ms(1100);
+  EXPECT_EQ(events.outcome(2), "unknown timeout") << "node 1 may still commit it";
+  EXPECT_EQ(events.outcome(3), "refused unreachable");
+}
+
 }  // namespace
 }  // namespace sluice::client

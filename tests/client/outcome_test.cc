@@ -40,6 +40,22 @@ TEST_F(ClientOutcome, ADialThatNobodyAnswersEndsAndAnotherNodeIsAsked) {
   EXPECT_FALSE(b.appends.empty());
 }
 
+TEST_F(ClientOutcome, ADialOrHelloThatHangsIsGivenUpAndMadeAgain) {
+  a.dial = FakePeer::Dial::kNoAnswer;
+  b.greets = false;
+  start();
+  append(1, "x", {.node = NodeId(1)});
+  append(2, "x", {.node = NodeId(2)});
+  flush(500);
+  a.dial = FakePeer::Dial::kAccepted;
+  b.greets = true;
+  io.run_ms(400);
+  EXPECT_TRUE(a.appends.empty() && b.appends.empty());
+  io.run_ms(700);
+  EXPECT_EQ(a.appends.size(), 1u);
+  EXPECT_EQ(b.appends.size(), 1u);
+}
+
 TEST_F(ClientOutcome, ANodeThatComesBackIsFoundWithinTheTimeOut) {
   for (FakeNode* node : {&a, &b, &c}) node->dial = FakePeer::Dial::kRefused;
   start();
