@@ -104,6 +104,9 @@ std::string problem_of_sizes(const Config& config) {
            outside("producers_max", config.producers_max, 1, 1u << 20),
        })
     if (!line.empty()) return line;
+  if (config.shards != 0 && config.groups / config.shards > kGroupsPerShardMax)
+    return fmt::format("{} groups are too many for {} shard{}; use more --shards", config.groups,
+                       config.shards, config.shards == 1 ? "" : "s");
   if (batch % 8 != 0) return "batch_bytes_max must be a multiple of 8";
   if (config.segment_bytes % kBlock != 0) return "segment_bytes must be a multiple of 4096";
   // A chunk holds a whole batch, its own header and descriptors; a segment holds four chunks.

@@ -33,6 +33,9 @@ struct PeerAddress {
   std::string address;  // "host:port"
 };
 
+/// The groups of one shard fit in one status reply (wire::kEnvelopeBytesMax).
+inline constexpr std::uint32_t kGroupsPerShardMax = 16'384;
+
 struct Config {
   NodeId node_id;                  // 1 to 2^32-1; one of `peers`
   std::string cluster_name;        // 1 to 64 characters

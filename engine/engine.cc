@@ -23,8 +23,6 @@ namespace {
 
 using shard::Shard;
 
-/// What one status reply holds (wire::kEnvelopeBytesMax).
-constexpr std::uint32_t kGroupsPerShardMax = 16'384;
 constexpr int kListenTries = 60;
 constexpr std::chrono::milliseconds kListenPause{50};
 
