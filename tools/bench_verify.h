@@ -34,9 +34,11 @@ class BenchVerify {
   [[nodiscard]] std::uint64_t total() const { return total_; }
 
  private:
+  /// Reads some of the groups of one node, one after the other.
   struct Reader {
     NodeId node;
-    std::size_t group = 0;      // that is being read
+    std::size_t group = 0;      // that is being read; beyond the last: done
+    std::size_t stride = 1;     // to the next of its groups
     Index next;                 // 0: begin with the group's first
     std::uint64_t checked = 0;  // in this group
     bool asked = false;
