@@ -22,7 +22,8 @@ Taken ClientSide::on_append(Inbound& from, const FrameView& frame) {
   auto& cursor = from.connection->cursor;
   for (; cursor.item < items.size(); ++cursor.item) {
     const wire::AppendItem& item = *items.Get(cursor.item);
-    if (item.batch_bytes() > frame.batches.size() - cursor.offset) return Taken::kClose;
+    const bool fits = item.batch_bytes() <= frame.batches.size() - cursor.offset;
+    if (!fits || item.batch_bytes() % 8 != 0) return Taken::kClose;
     const auto bytes = frame.batches.subspan(cursor.offset, item.batch_bytes());
     const Taken taken = take_batch(from, item, from.connection->writable(bytes));
     if (taken != Taken::kYes) return taken;
@@ -37,10 +38,14 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
   const std::uint64_t id = item.request_id();
   if (!parsed) {
     // Too large is a mistake that is answered; anything else is no batch at all.
+    // What the header says counts only if it agrees with what came.
     if (parsed.error() != Errc::kTooLarge || bytes.size() < kBatchHeaderBytes) {
       return Taken::kClose;
     }
-    refuse(from, id, 0, BatchView::trusted(bytes).entry_count(), Errc::kTooLarge);
+    wire::BatchHeader header;
+    std::memcpy(static_cast<void*>(&header), bytes.data(), sizeof header);
+    if (header.size_bytes() != bytes.size()) return Taken::kClose;
+    refuse(from, id, 0, header.entry_count(), Errc::kTooLarge);
     return Taken::kYes;
   }
   const BatchView batch = *parsed;
@@ -85,11 +90,13 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
     case Sessions::Answer::kKnown:
       break;
   }
+  // Before the rest is appended, which may make the table forget what is old.
+  collect_known(from, *group, id, batch, check.known);
   if (check.known < count) {
     const Taken taken = append_rest(from, *group, item, batch, check.known);
     if (taken != Taken::kYes) return taken;
   }
-  answer_known(from, *group, id, batch, check.known);
+  answer_known(*group);
   return Taken::kYes;
 }
 
@@ -147,8 +154,9 @@ Taken ClientSide::append_rest(Inbound& from, Group& group, const wire::AppendIte
                     std::as_writable_bytes(std::span(scratch_)).first(rest.size_bytes()));
 }
 
-void ClientSide::answer_known(Inbound& from, Group& group, std::uint64_t request_id,
-                              BatchView batch, std::uint32_t known) {
+void ClientSide::collect_known(Inbound& from, Group& group, std::uint64_t request_id,
+                               BatchView batch, std::uint32_t known) {
+  known_.clear();
   group.sessions.for_known(batch.producer(), batch.first_sequence(), known,
                            [&](std::uint32_t offset, const Sessions::Run& run) {
                              Waiter waiter;
@@ -159,14 +167,22 @@ void ClientSide::answer_known(Inbound& from, Group& group, std::uint64_t request
                              waiter.term = run.term;
                              waiter.offset = offset;
                              waiter.has_producer = true;
-                             // In the log is not committed yet: an index is named only when it will
-                             // stay (S49).
-                             if (waiter.last <= group.raft.commit_index()) {
-                               answer(waiter, Errc::kOk, kNoNode);
-                             } else {
-                               group.retry_waiters.push_back(waiter);
-                             }
+                             known_.push_back(waiter);
                            });
+}
+
+void ClientSide::answer_known(Group& group) {
+  for (const Waiter& waiter : known_) {
+    // In the log is not committed yet: an index is named only when it will stay (S49).
+    if (waiter.last <= group.raft.commit_index()) {
+      answer(waiter, Errc::kOk, kNoNode);
+    } else if (group.retry_waiters.size() < kRetryWaitersMax) {
+      group.retry_waiters.push_back(waiter);
+    } else {
+      // Never "refused": the entry is in the log and may commit.
+      answer(waiter, Errc::kTimeout, kNoNode);
+    }
+  }
 }
 
 void ClientSide::refuse(Inbound& from, std::uint64_t request_id, std::uint32_t offset,

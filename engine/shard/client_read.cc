@@ -24,9 +24,8 @@ ClientSide::ClientSide(io::Io& io, Options options, Groups& groups, GroupCommit&
     : io_(io), options_(std::move(options)), groups_(groups), commit_(commit), events_(events) {
   ReadWindow::Events& read_events = *this;
   for (std::size_t i = 0; i < kReadWindows; ++i) {
-    windows_.push_back(std::make_unique<ReadWindow>(io_, commit_.files(), options_.segment_bytes,
-                                                    kReadWindowBytes, options_.batch_bytes_max,
-                                                    read_events));
+    windows_.push_back(
+        std::make_unique<ReadWindow>(io_, commit_.files(), kReadWindowBytes, read_events));
   }
 }
 
@@ -39,8 +38,13 @@ Taken ClientSide::on_frame(Inbound& from, const FrameView& frame) {
   if (!frame.batches.empty()) return Taken::kClose;
   if (from.queued_bytes() > options_.send_queue_bytes_max / 2) return Taken::kLater;
   switch (frame.kind) {
-    case FrameKind::kClientRead:
-      return on_read(from, frame);
+    case FrameKind::kClientRead: {
+      const Taken taken = on_read(from, frame);
+      // Whatever the answer was: a window that the read was waiting for is free again. The bytes
+      // that are sent from it stay referred to until they left.
+      if (taken != Taken::kLater) give_window_back(from);
+      return taken;
+    }
     case FrameKind::kClientStatus:
       return on_status(from, frame);
     case FrameKind::kClientTrim:
@@ -72,6 +76,7 @@ Taken ClientSide::on_read(Inbound& from, const FrameView& frame) {
       return Taken::kYes;
     }
     const std::uint64_t wait_ms = std::min(request.wait_ms(), kWaitMsMax);
+    ++group->parked_reads;
     parked_.push_back({from.ref, request.request_id(), group, first, request.count_max(),
                        request.bytes_max(), io_.now_ns() + wait_ms * 1'000'000});
     return Taken::kYes;
@@ -99,10 +104,19 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
       ++from.window->references;  // ours until the reply is made
     }
     if (from.window->references > 1) return Taken::kLater;
-    --from.window->references;
-    from.window->start(entry->location);
-    ++from.window->references;
-    return Taken::kLater;
+    // A window that was taken just now may hold it already, from somebody else's read.
+    if (bytes_of(group, from.window, *entry).empty()) {
+      if (from.window->tried(entry->location)) {
+        events_.on_log_damaged("segment " +
+                               segments::SegmentLog::segment_name(entry->location.epoch) +
+                               " ends before a batch that it should hold");
+        return Taken::kClose;
+      }
+      --from.window->references;
+      from.window->start(entry->location, commit_.log().written_seq());
+      ++from.window->references;
+      return Taken::kLater;
+    }
   }
 
   struct Slice {
@@ -132,11 +146,12 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
       from.connection->out().append_counted(slice.bytes, from.window->references);
     }
   }
-  on_closing(from);  // gives the window back; its bytes stay referred to until they are sent
   return Taken::kYes;
 }
 
-void ClientSide::on_closing(Inbound& inbound) {
+void ClientSide::on_closing(Inbound& inbound) { give_window_back(inbound); }
+
+void ClientSide::give_window_back(Inbound& inbound) {
   if (inbound.window == nullptr) return;
   --inbound.window->references;
   inbound.window = nullptr;
@@ -158,6 +173,7 @@ std::span<const std::byte> ClientSide::bytes_of(Group& group, ReadWindow* window
 }
 
 void ClientSide::on_read(ReadWindow&, int error) {
+  if (is_passing(error)) return;  // the next tick tries again (S51)
   if (error != 0 && error != ENOENT) {
     events_.on_log_damaged("reading a segment failed with error " + std::to_string(error));
     return;
@@ -184,8 +200,10 @@ void ClientSide::reply_read(Inbound& to, std::uint64_t request_id, Group* group,
 void ClientSide::wake_parked(Group& group) {
   // The answer is empty but for the commit index: the client asks again and is served from the tail
   // or from disk in its turn.
+  if (group.parked_reads == 0) return;
   std::erase_if(parked_, [&](const Parked& parked) {
     if (parked.group != &group || parked.from > group.raft.commit_index()) return false;
+    --group.parked_reads;
     Inbound* to = events_.find(parked.connection);
     if (to != nullptr && !to->connection->closing()) {
       flatbuffers::FlatBufferBuilder again;
@@ -211,6 +229,7 @@ void ClientSide::wake_parked(Group& group) {
 void ClientSide::tick() {
   std::erase_if(parked_, [&](const Parked& parked) {
     if (io_.now_ns() < parked.deadline_ns) return false;
+    --parked.group->parked_reads;
     Inbound* to = events_.find(parked.connection);
     if (to != nullptr && !to->connection->closing()) {
       reply_read(*to, parked.request_id, parked.group, Errc::kOk, 0);
@@ -263,11 +282,8 @@ Taken ClientSide::on_trim(Inbound& from, const FrameView& frame) {
     case GroupCommit::Room::kLater:
       return Taken::kLater;
     case GroupCommit::Room::kNoSpace:
-      break;  // trimming is the way out of it: see below
-  }
-  if (!commit_.log().chunk_open()) {
-    reply_trim(from, id, Errc::kNoSpace, group->index.first_index(), kNoNode);
-    return Taken::kYes;
+      reply_trim(from, id, Errc::kNoSpace, group->index.first_index(), kNoNode);
+      return Taken::kYes;
   }
   const auto proposal = group->raft.propose(1, batch.size_bytes());
   if (!proposal) {

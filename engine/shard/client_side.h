@@ -39,7 +39,6 @@ class ClientSide : private ReadWindow::Events {
     ClusterId cluster;
     std::uint32_t groups = 0;
     std::uint32_t batch_bytes_max = 0;
-    std::uint64_t segment_bytes = 0;
     std::size_t send_queue_bytes_max = 0;
     std::string fsync_policy;
   };
@@ -78,14 +77,16 @@ class ClientSide : private ReadWindow::Events {
                    std::span<std::byte> batch_bytes);
   Taken append_rest(Inbound& from, Group& group, const wire::AppendItem& item, BatchView batch,
                     std::uint32_t known);
-  void answer_known(Inbound& from, Group& group, std::uint64_t request_id, BatchView batch,
-                    std::uint32_t known);
+  void collect_known(Inbound& from, Group& group, std::uint64_t request_id, BatchView batch,
+                     std::uint32_t known);
+  void answer_known(Group& group);
   void refuse(Inbound& from, std::uint64_t request_id, std::uint32_t offset, std::uint32_t count,
               Errc code, NodeId leader = kNoNode, Sequence expected = Sequence{});
   void answer(const Waiter& waiter, Errc code, NodeId leader);
 
   Taken on_read(Inbound& from, const FrameView& frame);
   Taken serve_read(Inbound& from, Group& group, const wire::ClientRead& request);
+  void give_window_back(Inbound& inbound);
   void reply_read(Inbound& to, std::uint64_t request_id, Group* group, Errc code,
                   std::uint32_t batch_bytes);
   [[nodiscard]] std::span<const std::byte> bytes_of(Group& group, ReadWindow* window,
@@ -115,6 +116,7 @@ class ClientSide : private ReadWindow::Events {
   bool stopping_ = false;
   std::vector<std::unique_ptr<ReadWindow>> windows_;
   std::vector<Parked> parked_;
+  std::vector<Waiter> known_;           // of the retry at hand
   std::vector<std::uint64_t> scratch_;  // aligned to 8: a batch made of the rest of another
   flatbuffers::FlatBufferBuilder envelope_;
 };

@@ -7,13 +7,14 @@
 namespace sluice::shard {
 namespace {
 constexpr std::uint64_t kStuckNs = 200'000'000;
-}
+constexpr std::uint64_t kSlowNs = 1'000'000'000;
+}  // namespace
 
 Connection::Connection(io::Io& io, io::Handle socket, Options options, Owner& owner)
     : io_(io), socket_(socket), options_(options), owner_(owner) {
   capacity_ = options_.receive_bytes;
   buffer_ = std::make_unique_for_overwrite<std::byte[]>(capacity_);
-  last_received_ns_ = io_.now_ns();
+  opened_ns_ = io_.now_ns();
 }
 
 Connection::~Connection() {
@@ -48,7 +49,6 @@ void Connection::on_received(std::int32_t result) {
     close();
     return;
   }
-  last_received_ns_ = io_.now_ns();
   end_ += static_cast<std::size_t>(result);
   parse();
 }
@@ -120,7 +120,7 @@ Connection::Moved Connection::release() {
 void Connection::pump() {
   if (closing_ || send_.pending() || !out_.has_gathered()) return;
   out_.begin();
-  last_sent_ns_ = io_.now_ns();
+  send_began_ns_ = last_sent_ns_ = io_.now_ns();
   io_.send(send_, socket_, out_.pending());
 }
 
@@ -144,6 +144,10 @@ void Connection::on_sent(std::int32_t result) {
 
 bool Connection::send_is_stuck() const {
   return send_.pending() && io_.now_ns() - last_sent_ns_ > kStuckNs;
+}
+
+bool Connection::send_is_slow() const {
+  return send_.pending() && io_.now_ns() - send_began_ns_ > kSlowNs;
 }
 
 void Connection::close() {

@@ -93,11 +93,16 @@ class Connection {
   /// The owner's own mark.
   std::uint32_t tag = 0;
 
+  /// From now on frames may be so large (small ones do until somebody has said hello).
+  void allow_frames(std::size_t bytes_max) { options_.frame_bytes_max = bytes_max; }
+
+  /// What is being sent has been under way for long, though bytes may move.
+  [[nodiscard]] bool send_is_slow() const;
   /// A send has been under way for long without a byte moving.
   [[nodiscard]] bool send_is_stuck() const;
 
   [[nodiscard]] std::size_t memory_bytes() const { return capacity_ + out_.queued_bytes(); }
-  [[nodiscard]] std::uint64_t last_received_ns() const { return last_received_ns_; }
+  [[nodiscard]] std::uint64_t opened_ns() const { return opened_ns_; }
 
  private:
   void receive();
@@ -119,7 +124,8 @@ class Connection {
   bool closing_ = false;
   bool stalled_ = false;
   bool parsing_ = false;
-  std::uint64_t last_received_ns_ = 0;
+  std::uint64_t opened_ns_ = 0;
+  std::uint64_t send_began_ns_ = 0;
   std::uint64_t last_sent_ns_ = 0;
 };
 

@@ -39,6 +39,8 @@ FileSteps::~FileSteps() {
   close_step_file();
   if (directory_file_ != io::Handle::kNone) io_.close(directory_file_);
   for (const auto& [epoch, file] : files_) io_.close(file);
+  for (const io::Handle file : retired_) io_.close(file);
+  for (const io::Handle file : retired_before_) io_.close(file);
 }
 
 std::string FileSteps::path(const std::string& name) const { return directory_ + "/" + name; }
@@ -116,7 +118,9 @@ void FileSteps::on_opened(std::int32_t result) {
     return;
   }
   if (result < 0) {
-    fail(-result);
+    const int error = -result;
+    retry_ = error == EMFILE || error == ENFILE || error == ENOMEM || error == EAGAIN;
+    if (!retry_) fail(error);
     return;
   }
   const auto file = static_cast<io::Handle>(result);
@@ -168,17 +172,23 @@ void FileSteps::on_done(std::int32_t result) {
   finish();
 }
 
+void FileSteps::retire_file(Epoch epoch) {
+  // A reader that is still at it looks its entry up again before it believes the bytes.
+  const auto found = files_.find(epoch);
+  if (found == files_.end()) return;
+  retired_.push_back(found->second);
+  files_.erase(found);
+}
+
+void FileSteps::tick() {
+  for (const io::Handle file : retired_before_) io_.close(file);
+  retired_before_ = std::exchange(retired_, {});
+  if (std::exchange(retry_, false) && !stopping_) begin();
+}
+
 void FileSteps::finish() {
   if (step_->kind == Kind::kRename) {
-    if (const auto retired = epoch_of(step_->name)) {
-      // A read may still be under way on the old name's handle: it holds the file itself, and its
-      // reader looks the entry up again before it believes the bytes.
-      const auto found = files_.find(*retired);
-      if (found != files_.end()) {
-        io_.close(found->second);
-        files_.erase(found);
-      }
-    }
+    if (const auto retired = epoch_of(step_->name)) retire_file(*retired);
     if (step_file_name_ == step_->name) step_file_name_ = step_->new_name;
     if (const auto epoch = epoch_of(step_->new_name); epoch && step_file_name_ == step_->new_name) {
       adopt(*epoch, std::exchange(step_file_, io::Handle::kNone));
@@ -186,10 +196,7 @@ void FileSteps::finish() {
     }
   }
   if (step_->kind == Kind::kUnlink) {
-    if (const auto epoch = epoch_of(step_->name); epoch && files_.contains(*epoch)) {
-      io_.close(files_.at(*epoch));
-      files_.erase(*epoch);
-    }
+    if (const auto epoch = epoch_of(step_->name)) retire_file(*epoch);
   }
   step_.reset();
   log_.step_done();
@@ -206,6 +213,7 @@ void FileSteps::fail(int error) {
     log_.step_failed_no_space();
     events_.on_step_done();
   } else {
+    stopping_ = true;  // the plan still has this step out: it must not be asked for another
     events_.on_step_failed(what, error);
   }
 }

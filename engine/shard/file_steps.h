@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "engine/io/buffer.h"
 #include "engine/io/io.h"
@@ -34,6 +35,9 @@ class FileSteps {
   /// Begins the next step if none is under way and one is due.
   void pump();
 
+  /// Once per tick: tries again what lacked descriptors, closes what was retired.
+  void tick();
+
   [[nodiscard]] bool in_flight() const { return done_.pending() || opened_.pending(); }
   /// No further operation is begun.
   void stop() { stopping_ = true; }
@@ -53,6 +57,7 @@ class FileSteps {
   void finish();
   void fail(int error);
   void close_step_file();
+  void retire_file(Epoch epoch);
 
   io::Io& io_;
   std::string directory_;
@@ -70,6 +75,10 @@ class FileSteps {
   std::uint64_t zero_filled_ = 0;  // of the current kZeroFill
   bool opening_directory_ = false;
   bool stopping_ = false;
+  bool retry_ = false;  // an open lacked descriptors or memory (S51)
+  /// Files of retired segments, closed a tick later: a read may have been queued on them in the
+  /// same round of the loop. Newest last.
+  std::vector<io::Handle> retired_, retired_before_;
   io::AlignedBuffer zeros_, header_;
   std::map<Epoch, io::Handle> files_;
 };

@@ -74,6 +74,8 @@ struct Group {
   bool hard_state_due = false;  // changed, not yet in a chunk
   raft::Role role_seen = raft::Role::kFollower;
   Index commit_seen;               // up to here waiters were answered and trims applied
+  bool due = false;                // in Groups::due_
+  std::uint32_t parked_reads = 0;  // reads that wait for something to commit
   std::uint32_t links_wanted = 0;  // bit per peer: something may have to be sent
 };
 

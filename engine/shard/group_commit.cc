@@ -103,7 +103,8 @@ void GroupCommit::close_and_write() {
   write.file = files_.file(write.chunk.epoch);
   SLUICE_CHECK(write.file != io::Handle::kNone);
   write.done_bytes = 0;
-  write.durable = options_.fsync.kind == FsyncPolicy::Kind::kAlways || write.chunk.holds_hard_state;
+  write.durable = options_.fsync.kind == FsyncPolicy::Kind::kAlways;
+  if (write.chunk.holds_hard_state) votes_seq_ = write.chunk.seq;
   if (!write.durable && (unsynced_.empty() || unsynced_.back() != write.chunk.epoch)) {
     unsynced_.push_back(write.chunk.epoch);
   }
@@ -141,26 +142,35 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   tail_.on_written(seq);
   log_.on_written(seq);
   if (options_.fsync.kind == FsyncPolicy::Kind::kAlways) log_.on_durable(log_.written_seq());
+  if (options_.fsync.kind == FsyncPolicy::Kind::kInterval && !sync_timer_.pending() && !stopping_) {
+    io_.timer(sync_timer_, io_.now_ns() + options_.fsync.interval_ns);
+  }
+  sync_if_due();
   events_.on_chunks_stable(stable_seq());
+}
+
+void GroupCommit::on_sync_due(std::int32_t) {
+  sync_due_ = true;
+  if (!failed_ && !stopping_) sync_if_due();
+}
+
+void GroupCommit::sync_if_due() {
+  if (unsynced_.empty()) return;
+  const bool vote_waits = votes_seq_ > log_.durable_seq() && log_.written_seq() >= votes_seq_;
+  const bool segment_ended =
+      options_.fsync.kind == FsyncPolicy::Kind::kNever && unsynced_.size() > 1;
+  if (vote_waits || segment_ended || sync_due_) begin_sync();
 }
 
 void GroupCommit::tick() {
   if (failed_) return;
+  files_.tick();
   if (log_.out_of_space() && io_.now_ns() >= next_retry_ns_) {
     next_retry_ns_ = io_.now_ns() + kRetrySpaceNs;
     log_.retry_steps();
     files_.pump();
   }
-  switch (options_.fsync.kind) {
-    case FsyncPolicy::Kind::kAlways:
-      break;
-    case FsyncPolicy::Kind::kInterval:
-      if (!unsynced_.empty() && io_.now_ns() >= next_sync_ns_) begin_sync();
-      break;
-    case FsyncPolicy::Kind::kNever:
-      if (unsynced_.size() > 1) begin_sync();
-      break;
-  }
+  sync_if_due();
   // The last chunk with records is proved durable by the mark of a later one. An idle node writes
   // an empty chunk for that, or rot in its last chunk would pass for a torn tail (S29).
   ++idle_ticks_;
@@ -170,12 +180,13 @@ void GroupCommit::tick() {
 }
 
 bool GroupCommit::quiet() const {
-  return !sync_.pending() && !files_.in_flight() &&
+  return !sync_.pending() && !sync_timer_.pending() && !files_.in_flight() &&
          std::ranges::none_of(writes_, [](const auto& w) { return w->completion.pending(); });
 }
 
 void GroupCommit::stop() {
   stopping_ = true;
+  io_.cancel(sync_timer_);
   files_.stop();
 }
 
@@ -185,7 +196,7 @@ void GroupCommit::sync_now() {
 
 void GroupCommit::begin_sync() {
   if (sync_.pending() || !syncing_.empty()) return;
-  next_sync_ns_ = io_.now_ns() + options_.fsync.interval_ns;
+  sync_due_ = false;
   sync_target_ = log_.written_seq();
   syncing_ = unsynced_;
   // What is still on its way may complete after the sync has looked: its segments stay on the list.
@@ -210,6 +221,8 @@ void GroupCommit::sync_next_file() {
   }
   log_.on_durable(sync_target_);
   files_.pump();
+  events_.on_chunks_stable(stable_seq());
+  if (!stopping_) sync_if_due();
 }
 
 void GroupCommit::on_synced(std::int32_t result) {

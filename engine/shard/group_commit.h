@@ -7,11 +7,12 @@
 //
 // What "durable" means follows the fsync policy:
 //   always    each chunk is one O_DIRECT write with RWF_DSYNC, stable when it completes
-//   interval  a chunk counts when its write completed; a sync follows at least every interval
+//   interval  a chunk counts when its write completed; a sync follows within the interval
 //   never     the same without the sync (a segment is synced once when the next one begins, so that
 //             old segments can be retired)
-// A chunk that holds a vote is written durably under every policy: a vote that a power failure took
-// back could be given twice in one term, and two leaders would overwrite each other's entries.
+// A vote counts only when its chunk and all before it are durable, under every policy, and a sync
+// begins at once for it: a vote that a power failure took back, alone or because recovery cuts at a
+// hole before it, could be given twice in one term, and two leaders would overwrite each other.
 #pragma once
 
 #include <cstdint>
@@ -86,9 +87,10 @@ class GroupCommit : private FileSteps::Events {
   void sync_now();
 
   [[nodiscard]] ChunkSeq stable_seq() const;
-  /// Nothing is being written; everything appended went to the disk.
+  /// Nothing is being written; everything appended is durable, whatever the policy.
   [[nodiscard]] bool idle() const {
-    return failed_ || (writes_inflight_ == 0 && (!log_.chunk_open() || log_.chunk_empty()));
+    return failed_ || (writes_inflight_ == 0 && (!log_.chunk_open() || log_.chunk_empty()) &&
+                       unsynced_.empty() && syncing_.empty());
   }
   /// No operation is in flight at all.
   [[nodiscard]] bool quiet() const;
@@ -116,6 +118,8 @@ class GroupCommit : private FileSteps::Events {
   void close_and_write();
   void submit(Write& write);
   void on_write_done(Write& write, std::int32_t result);
+  void on_sync_due(std::int32_t result);
+  void sync_if_due();
   void begin_sync();
   void sync_next_file();
   void on_synced(std::int32_t result);
@@ -144,7 +148,9 @@ class GroupCommit : private FileSteps::Events {
   std::vector<Epoch> unsynced_;  // segments written without durability since the last sync
   std::vector<Epoch> syncing_;
   ChunkSeq sync_target_;
-  std::uint64_t next_sync_ns_ = 0;
+  io::Completion sync_timer_{io::Completion::bind<&GroupCommit::on_sync_due>(this)};
+  bool sync_due_ = false;
+  ChunkSeq votes_seq_;  // newest chunk that holds a vote
 };
 
 }  // namespace sluice::shard

@@ -37,7 +37,7 @@ void Groups::append(Group& group, BatchView batch) {
   counters_.entries_appended += batch.entry_count();
 
   const bool same = !pending_.empty() && pending_.back().group == &group &&
-                    pending_.back().seq == placed.location.seq && !pending_.back().is_hard_state;
+                    pending_.back().seq == placed.location.seq;
   if (!same) {
     Pending pending;
     pending.seq = placed.location.seq;
@@ -68,13 +68,16 @@ void Groups::replace(segments::Location& at, const segments::Location& by, Recor
 }
 
 void Groups::set_due(Group& group) {
-  if (std::ranges::find(due_, &group) == due_.end()) due_.push_back(&group);
+  if (group.due) return;
+  group.due = true;
+  due_.push_back(&group);
 }
 
 void Groups::do_due_work() {
   for (std::size_t left = due_.size(); left > 0; --left) {
     Group& group = *due_.front();
-    due_.erase(due_.begin());
+    due_.pop_front();
+    group.due = false;
     write_hard_state(group);
     if (group.trim_due != Index{}) trim(group, group.trim_due);
   }
@@ -91,13 +94,7 @@ void Groups::write_hard_state(Group& group) {
           RecordKind::kHardState);
   group.hard_state_due = false;
 
-  Pending pending;
-  pending.seq = group.hard_state_at.seq;
-  pending.group = &group;
-  pending.is_hard_state = true;
-  pending.term = state.term;
-  pending.vote = state.vote;
-  pending_.push_back(pending);
+  pending_states_.push_back({group.hard_state_at.seq, &group, state});
 }
 
 void Groups::append_trim_records(Group& group, std::span<const std::byte> snapshot) {
@@ -111,13 +108,17 @@ void Groups::append_trim_records(Group& group, std::span<const std::byte> snapsh
   for (const auto& at : old) commit_.log().release(at.epoch, RecordKind::kProducers);
 }
 
+std::size_t Groups::record_bytes_max() const {
+  return commit_.log().options().chunk_bytes_max - 2 * segments::kBlockBytes;
+}
+
 void Groups::trim(Group& group, Index first) {
   group.trim_due = Index{};
   if (const auto* entry = group.index.find(first)) first = entry->first_index;
   if (first <= group.index.first_index()) return;
   const auto snapshot = group.sessions.encode_below(first);
   const std::size_t bytes = snapshot.size() + 2 * kStateRecordBytes;
-  if (bytes > commit_.log().options().chunk_bytes_max - 2 * segments::kBlockBytes) return;
+  if (bytes > record_bytes_max()) return;
   if (commit_.make_room(bytes) != GroupCommit::Room::kYes) {
     group.trim_due = first;
     set_due(group);
@@ -147,22 +148,24 @@ void Groups::move_old_states() {
     }
     if (!old(group.trim_at) && std::ranges::none_of(group.producers_at, old)) continue;
     const auto snapshot = group.sessions.encode_below(group.index.first_index());
-    if (commit_.make_room(snapshot.size() + 2 * kStateRecordBytes) != GroupCommit::Room::kYes) {
-      return;
-    }
+    const std::size_t bytes = snapshot.size() + 2 * kStateRecordBytes;
+    if (bytes > record_bytes_max()) continue;  // made with larger chunks: its segment stays
+    if (commit_.make_room(bytes) != GroupCommit::Room::kYes) return;
     append_trim_records(group, snapshot);
   }
 }
 
-void Groups::on_chunks_stable(ChunkSeq seq) {
-  while (!pending_.empty() && pending_.front().seq <= seq) {
+void Groups::on_chunks_stable(ChunkSeq stable, ChunkSeq durable) {
+  while (!pending_states_.empty() && pending_states_.front().seq <= durable) {
+    const PendingState pending = pending_states_.front();
+    pending_states_.pop_front();
+    pending.group->raft.on_hard_state_durable(pending.state);
+    mark_dirty(*pending.group);
+  }
+  while (!pending_.empty() && pending_.front().seq <= stable) {
     const Pending pending = pending_.front();
     pending_.pop_front();
-    if (pending.is_hard_state) {
-      pending.group->raft.on_hard_state_durable({pending.term, pending.vote});
-    } else {
-      pending.group->raft.on_durable(pending.last_index, pending.term);
-    }
+    pending.group->raft.on_durable(pending.last_index, pending.term);
     mark_dirty(*pending.group);
   }
 }

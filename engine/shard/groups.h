@@ -62,7 +62,8 @@ class Groups {
   void move_old_states();
 
   /// Tells Raft what became stable.
-  void on_chunks_stable(ChunkSeq seq);
+  /// `stable` by the fsync policy for entries; votes and terms count only when they are `durable`.
+  void on_chunks_stable(ChunkSeq stable, ChunkSeq durable);
 
   void mark_dirty(Group& group) {
     if (group.dirty) return;
@@ -82,6 +83,7 @@ class Groups {
   [[nodiscard]] const LogCounters& counters() const { return counters_; }
 
  private:
+  [[nodiscard]] std::size_t record_bytes_max() const;
   void set_due(Group& group);
   void append_trim_records(Group& group, std::span<const std::byte> snapshot);
   void replace(segments::Location& at, const segments::Location& by, segments::RecordKind kind);
@@ -90,10 +92,13 @@ class Groups {
   struct Pending {
     ChunkSeq seq;
     Group* group = nullptr;
-    bool is_hard_state = false;
     Index last_index;
     Term term;
-    NodeId vote;
+  };
+  struct PendingState {
+    ChunkSeq seq;
+    Group* group = nullptr;
+    raft::HardState state;
   };
 
   ShardId shard_;
@@ -101,9 +106,10 @@ class Groups {
   GroupCommit& commit_;
   std::vector<std::unique_ptr<Group>> groups_;
   std::vector<Group*> dirty_;
-  std::vector<Group*> due_;       // groups that wait for room
+  Ring<Group*> due_;              // groups that wait for room
   std::vector<Epoch> truncated_;  // of batches that the next append() replaces
   Ring<Pending> pending_;
+  Ring<PendingState> pending_states_;
   LogCounters counters_;
 };
 

@@ -13,7 +13,6 @@ constexpr std::uint64_t kBackoffNsMin = 20'000'000;
 constexpr std::uint64_t kBackoffNsMax = 500'000'000;
 constexpr std::uint64_t kHandshakeNsMax = 2'000'000'000;
 constexpr std::size_t kRequestsPerFrameMax = 8192;
-constexpr std::size_t kVoteRequestsMax = 65536;
 constexpr std::size_t kReadWindowBytes = 1u << 20;
 
 }  // namespace
@@ -24,8 +23,7 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       groups_(groups),
       commit_(commit),
       events_(events),
-      window_(io, commit.files(), options_.segment_bytes, kReadWindowBytes,
-              options_.batch_bytes_max, *this) {}
+      window_(io, commit.files(), kReadWindowBytes, *this) {}
 
 PeerLink::~PeerLink() { SLUICE_CHECK(gone()); }
 
@@ -37,6 +35,9 @@ void PeerLink::tick() {
   if (connection_ && connection_->gone()) connection_.reset();
   if (!connection_) {
     if (!connected_.pending() && now >= next_dial_ns_) dial();
+    // A connect whose packets are dropped would wait for the kernel's ever longer repeats, long
+    // after the network is well again.
+    if (connected_.pending() && now - dialled_ns_ > kHandshakeNsMax) io_.cancel(connected_);
     return;
   }
   const bool silent =
@@ -121,6 +122,7 @@ Connection::Taken PeerLink::on_hello_reply(const FrameView& frame) {
 void PeerLink::on_closing(Connection&) {
   unanswered_since_ns_ = 0;
   vote_requests_.clear();
+  read_for_ = nullptr;
   back_off();
   if (std::exchange(up_, false)) events_.on_link_down(options_.peer);
 }
@@ -161,7 +163,7 @@ void PeerLink::want(Group& group) {
 }
 
 void PeerLink::queue_vote_request(GroupId group, const raft::VoteRequest& request) {
-  if (!up_ || vote_requests_.size() >= kVoteRequestsMax) return;
+  if (!up_ || vote_requests_.size() >= kRequestsPerFrameMax) return;  // asked again
   vote_requests_.emplace_back(
       request.term.value(), request.last_index.value(), request.last_term.value(), group.value(),
       request.pre_vote ? std::uint8_t{1} : std::uint8_t{0}, std::uint8_t{0}, std::uint16_t{0});
@@ -179,6 +181,11 @@ void PeerLink::gather_requests() {
   append_requests_.clear();
   slices_.clear();
   frame_batch_bytes_ = 0;
+  // First the group for which something was read from disk: another one that needs a read would
+  // take the window before these bytes were sent, and so on for ever (S25).
+  if (Group* group = std::exchange(read_for_, nullptr)) {
+    if (gather(*group) != Gathered::kDone) want(*group);
+  }
   for (std::size_t left = wanted_.size(); left > 0; --left) {
     Group& group = *wanted_.front();
     wanted_.pop_front();
@@ -262,20 +269,34 @@ std::span<const std::byte> PeerLink::bytes_of(Group& group,
   }
   // One read at a time; another group that needs one asks again when this one is done and sent.
   if (window_.idle() && slices_.empty()) {
+    if (window_.tried(entry.location)) {
+      events_.on_log_damaged("segment " + segments::SegmentLog::segment_name(entry.location.epoch) +
+                             " ends before a batch that it should hold");
+      return {};
+    }
     reading_for_ = &group;
-    window_.start(entry.location);
+    window_.start(entry.location, commit_.log().written_seq());
   }
   return {};
 }
 
 void PeerLink::on_read(ReadWindow&, int error) {
-  // A retired segment (ENOENT) means that the group was trimmed meanwhile: look again.
+  // Out of descriptors or memory (S51): the leader's next tick asks again. A retired segment
+  // (ENOENT) means that the group was trimmed meanwhile: look again.
+  if (is_passing(error)) {
+    reading_for_ = nullptr;
+    return;
+  }
   if (error != 0 && error != ENOENT) {
     events_.on_log_damaged("reading a segment failed with error " + std::to_string(error));
     return;
   }
   Group* group = std::exchange(reading_for_, nullptr);
-  if (group != nullptr) want(*group);
+  if (error == 0) {
+    read_for_ = group;
+  } else if (group != nullptr) {
+    want(*group);
+  }
   pump();
 }
 

@@ -55,7 +55,6 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
     io::Endpoint endpoint;
     Introduction self;
     std::uint32_t batch_bytes_max = 0;
-    std::uint64_t segment_bytes = 0;
     std::uint64_t silence_ns_max = 0;  // a request unanswered for so long: the link is dead (S42)
   };
 
@@ -128,7 +127,8 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   std::uint64_t dialled_ns_ = 0;
 
   ReadWindow window_;
-  Group* reading_for_ = nullptr;
+  Group* reading_for_ = nullptr;  // whose batches are being read
+  Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
 
   Ring<Group*> wanted_;
   std::vector<wire::VoteRequest> vote_requests_;

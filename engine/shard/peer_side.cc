@@ -1,8 +1,14 @@
 #include "engine/shard/peer_side.h"
 
+#include <algorithm>
+
 #include "engine/shard/frames.h"
 
 namespace sluice::shard {
+
+namespace {
+constexpr std::size_t kRepliesPerFrameMax = 8192;
+}
 
 using Taken = Connection::Taken;
 
@@ -37,7 +43,8 @@ Taken PeerSide::on_requests(Inbound& from, const FrameView& frame) {
     const auto& requests = *messages.append_requests();
     for (; cursor.item < requests.size(); ++cursor.item) {
       const wire::AppendRequest& request = *requests.Get(cursor.item);
-      if (request.batch_bytes() > frame.batches.size() - cursor.offset) return Taken::kClose;
+      const bool fits = request.batch_bytes() <= frame.batches.size() - cursor.offset;
+      if (!fits || request.batch_bytes() % 8 != 0) return Taken::kClose;
       const auto batches = frame.batches.subspan(cursor.offset, request.batch_bytes());
       const Taken taken = take_append(from, request, batches);
       if (taken != Taken::kYes) return taken;
@@ -74,15 +81,16 @@ Taken PeerSide::take_append(Inbound& from, const wire::AppendRequest& request,
                        batch->first_index() == step.prev_index.next() &&
                        batch->term() >= step.prev_term && batch->term() <= step.term;
     if (!sound) return Taken::kClose;
-    switch (commit_.make_room(batch->size_bytes())) {
-      case GroupCommit::Room::kYes:
-        break;
-      case GroupCommit::Room::kLater:
-        return Taken::kLater;
-      case GroupCommit::Room::kNoSpace:
-        // Nothing is written and nothing answered: the leader asks again with its heartbeats, and
-        // goes on as soon as there is space (S36).
-        return Taken::kYes;
+    const GroupCommit::Room room = commit_.make_room(batch->size_bytes());
+    if (room != GroupCommit::Room::kYes) {
+      // The leader must not pass for dead because this disk is slow or full: its request is heard,
+      // without its entries.
+      (void)group->raft.step(from.peer, step, {});
+      groups_.mark_dirty(*group);
+      if (room == GroupCommit::Room::kLater) return Taken::kLater;
+      // Nothing is written and nothing acknowledged: the leader asks again with its heartbeats, and
+      // goes on as soon as there is space (S36).
+      return Taken::kYes;
     }
     if (!links(*group, step.prev_index, step.prev_term, *batch)) {
       events_.on_log_damaged(
@@ -150,14 +158,22 @@ void PeerSide::flush(Inbound& to) {
   if (to.append_replies.empty() && to.vote_replies.empty()) return;
   if (to.connection->closing() || !to.connection->can_gather()) return;
   envelope_.Clear();
+  const std::size_t vote_count = std::min(to.vote_replies.size(), kRepliesPerFrameMax);
+  const std::size_t append_count = std::min(to.append_replies.size(), kRepliesPerFrameMax);
   flatbuffers::Offset<flatbuffers::Vector<const wire::VoteReply*>> votes = 0;
   flatbuffers::Offset<flatbuffers::Vector<const wire::AppendReply*>> appends = 0;
-  if (!to.vote_replies.empty()) votes = envelope_.CreateVectorOfStructs(to.vote_replies);
-  if (!to.append_replies.empty()) appends = envelope_.CreateVectorOfStructs(to.append_replies);
+  if (vote_count > 0) {
+    votes = envelope_.CreateVectorOfStructs(to.vote_replies.data(), vote_count);
+  }
+  if (append_count > 0) {
+    appends = envelope_.CreateVectorOfStructs(to.append_replies.data(), append_count);
+  }
   envelope_.Finish(wire::CreatePeerMessages(envelope_, 0, votes, 0, appends));
   stage_frame(to.connection->out(), FrameKind::kPeerMessages, envelope_, 0);
-  to.append_replies.clear();
-  to.vote_replies.clear();
+  to.vote_replies.erase(to.vote_replies.begin(),
+                        to.vote_replies.begin() + static_cast<std::ptrdiff_t>(vote_count));
+  to.append_replies.erase(to.append_replies.begin(),
+                          to.append_replies.begin() + static_cast<std::ptrdiff_t>(append_count));
   to.connection->pump();
 }
 

@@ -14,6 +14,9 @@
 
 namespace sluice::shard {
 
+/// Errors of an open that pass: no descriptors, no memory (S51).
+[[nodiscard]] bool is_passing(int error);
+
 class ReadWindow {
  public:
   class Events {
@@ -24,11 +27,15 @@ class ReadWindow {
   };
 
   /// `window_bytes` are read at least, more for a larger record.
-  ReadWindow(io::Io& io, FileSteps& files, std::uint64_t segment_bytes, std::size_t window_bytes,
-             std::size_t record_bytes_max, Events& events);
+  ReadWindow(io::Io& io, FileSteps& files, std::size_t window_bytes, Events& events);
 
-  /// Reads the stretch that begins with the record at `location`. Precondition: idle().
-  void start(const segments::Location& location);
+  /// Reads the stretch that begins with the record at `location`. What lies in chunks above
+  /// `written` may not be on the disk yet and is not found in what is read now.
+  /// Precondition: idle().
+  void start(const segments::Location& location, ChunkSeq written);
+
+  /// The last read was for this record, ended well, and did not find it.
+  [[nodiscard]] bool tried(const segments::Location& location) const;
 
   /// No read is under way and nothing refers to the bytes.
   [[nodiscard]] bool idle() const { return !reading() && references == 0; }
@@ -47,15 +54,16 @@ class ReadWindow {
 
   io::Io& io_;
   FileSteps& files_;
-  std::uint64_t segment_bytes_;
   std::size_t window_bytes_;
-  std::size_t record_bytes_max_;
   Events& events_;
   io::Completion opened_{io::Completion::bind<&ReadWindow::on_opened>(this)};
   io::Completion done_{io::Completion::bind<&ReadWindow::on_done>(this)};
   io::AlignedBuffer buffer_;  // made at the first use
   std::string path_;
   Epoch epoch_;
+  segments::Location location_;
+  ChunkSeq written_;
+  bool ended_well_ = false;
   std::uint64_t begin_ = 0;  // in the segment
   std::size_t wanted_ = 0;
   std::size_t filled_ = 0;

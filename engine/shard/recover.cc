@@ -105,11 +105,12 @@ raft::LogView RecoveredGroup::log_view() const {
 std::expected<Recovered, std::string> recover(io::Io& io, const std::string& directory,
                                               const segments::Options& options,
                                               std::uint32_t producers_max) {
+  // Before the listing: it may take away what a start that was killed left of its own probe.
+  const bool direct = supports_direct(io, directory);
   int error = 0;
   const auto names = io.list_directory(directory.c_str(), error);
   if (!names) return std::unexpected(failed("listing " + directory, error));
 
-  const bool direct = supports_direct(io, directory);
   Recovered recovered;
   recovered.direct = direct;
   segments::Replay replay;
@@ -120,6 +121,7 @@ std::expected<Recovered, std::string> recover(io::Io& io, const std::string& dir
     const std::string path = directory + "/" + name;
     if (!segments::parse_segment_name(name)) {
       const auto size = io.file_size(path.c_str(), error);
+      if (!size && error == ENOENT) continue;  // the last unlink of a killed process came late
       if (!size) return std::unexpected(failed("asking for the size of " + path, error));
       others.push_back({name, *size});
       continue;
@@ -143,6 +145,10 @@ std::expected<Recovered, std::string> recover(io::Io& io, const std::string& dir
     group.index = std::move(state.index);
     group.hard_state_at = state.hard_state_at.value_or(segments::Location{});
     group.trim_at = state.trim_at.value_or(segments::Location{});
+    for (std::size_t i = 0; i < group.index.batch_count(); ++i) {
+      recovered.batch_bytes_max =
+          std::max(recovered.batch_bytes_max, group.index.batch(i).location.size_bytes);
+    }
     replay_batches(state, group);
     if (!restore_producers(state, group)) {
       return std::unexpected("the log in " + directory + " is damaged: the producers of group " +

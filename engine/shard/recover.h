@@ -34,7 +34,8 @@ struct Recovered {
   segments::StreamEnd end;
   std::map<GroupId, RecoveredGroup> groups;  // those that the log speaks of
   bool torn_tail = false;
-  bool direct = true;  // the filesystem has O_DIRECT
+  std::uint32_t batch_bytes_max = 0;  // of the largest batch in a log
+  bool direct = true;                 // the filesystem has O_DIRECT
   std::uint64_t bytes_read = 0;
 };
 

@@ -134,8 +134,11 @@ Result<void> Sessions::restore(std::span<const std::byte> snapshot) {
                   static_cast<std::uint32_t>(encoded.count)};
     const ProducerId id(encoded.producer);
     if (!producers_.contains(id) && producers_.size() >= producers_max_) continue;
-    const bool fresh = !producers_.contains(id);
-    Producer& producer = fresh ? touch(id) : producers_.at(id);
+    if (!producers_.contains(id)) {
+      // Older than everybody in the log itself: the first to be forgotten.
+      producers_[id].age = ages_.insert(ages_.begin(), id);
+    }
+    Producer& producer = producers_.at(id);
     auto& runs = producer.runs;
     if (!runs.empty() && run.end() > runs.front().first) continue;   // the log knows it itself
     if (!runs.empty() && run.end() != runs.front().first) continue;  // began anew since

@@ -45,6 +45,11 @@ std::expected<std::unique_ptr<Shard>, std::string> Shard::open(io::Io& io, Optio
                              " or more");
     }
   }
+  if (recovered->batch_bytes_max > options.config.batch_bytes_max) {
+    return std::unexpected("the log in " + directory + " holds batches of " +
+                           std::to_string(recovered->batch_bytes_max) +
+                           " bytes; start the node with --batch-bytes-max of at least that");
+  }
   if (recovered->torn_tail && options.on_notice) {
     options.on_notice("shard " + std::to_string(options.shard.value()) +
                       ": cut a torn tail (writes that were under way at the last end)");
@@ -83,8 +88,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                     .cluster = cluster_id_of(options_.identity.cluster_name),
                     .groups = options_.config.groups,
                     .batch_bytes_max = options_.config.batch_bytes_max,
-                    .segment_bytes = segment_options(options_).segment_bytes,
-                    .send_queue_bytes_max = options_.config.send_queue_bytes_max,
+                    .send_queue_bytes_max = send_queue_bytes_max(),
                     .fsync_policy = options_.config.fsync.to_string()},
                    groups_, commit_, *this),
       tick_ns_(options_.config.tick_ms * kNsPerMs) {
@@ -103,7 +107,6 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                                    .shards = options_.identity.shards,
                                    .groups = options_.config.groups},
                           .batch_bytes_max = options_.config.batch_bytes_max,
-                          .segment_bytes = segment_options(options_).segment_bytes,
                           .silence_ns_max = 4 * options_.config.election_timeout_ms * kNsPerMs},
         groups_, commit_, link_events));
     bit <<= 1;
@@ -201,6 +204,7 @@ void Shard::end() {
     io_.run_once();
     sweep_connections();
   }
+  for (auto& moved : mailbox_.take().moved) io_.close(moved.socket);
 }
 
 void Shard::step() {
@@ -216,6 +220,7 @@ void Shard::settle() {
   // trim); the list takes what comes.
   groups_.drain_dirty([this](Group& group) { look_after(group); });
   for (const auto& link : links_) link->pump();
+  if (stopping_ && !failed_) commit_.sync_now();
   commit_.pump();
   for (const auto& inbound : inbounds_) {
     if (!inbound || inbound->connection->closing()) continue;
@@ -319,7 +324,8 @@ void Shard::cut_off_slow_readers() {
   const ChunkSeq oldest = commit_.tail().oldest();
   const auto look = [&](Connection* connection) {
     if (connection == nullptr || connection->closing()) return;
-    if (connection->out().oldest_pinned() == oldest && connection->send_is_stuck()) {
+    if (connection->out().oldest_pinned() == oldest &&
+        (connection->send_is_stuck() || connection->send_is_slow())) {
       connection->close();
     }
   };
@@ -331,15 +337,25 @@ void Shard::cut_off_slow_readers() {
 
 void Shard::resume_stalled() {
   if (!std::exchange(resume_, false)) return;
-  for (std::size_t i = 0; i < inbounds_.size(); ++i) {
-    if (inbounds_[i] && inbounds_[i]->connection->stalled()) inbounds_[i]->connection->resume();
-  }
+  // Room comes in small portions: peers first, for their heartbeats are behind what stalls, then
+  // everybody in turn, or the lowest slots would take it all.
+  const std::size_t count = inbounds_.size();
+  const auto resume = [&](bool peers) {
+    for (std::size_t i = 0; i < count; ++i) {
+      Inbound* inbound = inbounds_[(resume_from_ + i) % count].get();
+      if (inbound == nullptr || (inbound->role == Inbound::Role::kPeer) != peers) continue;
+      if (inbound->connection->stalled()) inbound->connection->resume();
+    }
+  };
+  resume(true);
+  resume(false);
+  if (count > 0) resume_from_ = (resume_from_ + 1) % count;
 }
 
 // --- events ----------------------------------------------------------------------------------
 
 void Shard::on_chunks_stable(ChunkSeq seq) {
-  groups_.on_chunks_stable(seq);
+  groups_.on_chunks_stable(seq, commit_.log().durable_seq());
   resume_ = true;
 }
 

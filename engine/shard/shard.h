@@ -80,6 +80,7 @@ class Shard : private GroupCommit::Events,
   void on_tick(std::int32_t result);
   void on_wake(std::int32_t result);
   void sweep_connections();
+  [[nodiscard]] std::size_t send_queue_bytes_max() const;
   void cut_off_slow_readers();
   void begin_stop();
   [[nodiscard]] bool may_end() const;
@@ -131,8 +132,9 @@ class Shard : private GroupCommit::Events,
   io::Completion accept_{io::Completion::bind<&Shard::on_accepted>(this)};
   std::uint64_t last_tick_ns_ = 0;
   std::uint64_t tick_ns_ = 0;
-  bool resume_ = false;      // something changed that stalled connections wait for
-  bool accept_due_ = false;  // accepting failed; again with the next tick
+  std::size_t resume_from_ = 0;  // the slot whose turn is first
+  bool resume_ = false;          // something changed that stalled connections wait for
+  bool accept_due_ = false;      // accepting failed; again with the next tick
   bool stopping_ = false;
   bool stopped_ = false;
   bool failed_ = false;

@@ -9,7 +9,8 @@
 namespace sluice::shard {
 namespace {
 constexpr std::uint64_t kHelloNsMax = 5'000'000'000;
-}
+constexpr std::size_t kHelloBytesMax = 64u << 10;
+}  // namespace
 
 using Taken = Connection::Taken;
 
@@ -46,7 +47,7 @@ Inbound& Shard::add_inbound(io::Handle socket) {
   Connection::Owner& owner = *this;
   inbound->connection = std::make_unique<Connection>(
       io_, socket,
-      Connection::Options{.frame_bytes_max = frame_bytes_max(options_.config.batch_bytes_max)},
+      Connection::Options{.frame_bytes_max = kHelloBytesMax, .receive_bytes = kHelloBytesMax},
       owner);
   inbound->connection->tag = inbound->ref.slot;
   ++inbound_count_;
@@ -123,6 +124,7 @@ Taken Shard::on_hello(Inbound& from, const FrameView& frame) {
   } else {
     from.role = Inbound::Role::kClient;
   }
+  from.connection->allow_frames(frame_bytes_max(options_.config.batch_bytes_max));
   reply_hello(from, Errc::kOk, {});
   return Taken::kYes;
 }
@@ -164,6 +166,12 @@ Errc Shard::judge_hello(const wire::Hello& hello, std::string& why) const {
       return Errc::kInvalidRequest;
     }
   }
+  // Clients may not take the places that peers need to come back.
+  const std::size_t for_peers = 2 * options_.peers.size();
+  if (!peer && inbound_count_ + for_peers > options_.config.connections_max) {
+    why = "this node has all the connections that it takes; raise --connections-max";
+    return Errc::kOverloaded;
+  }
   if (hello.shard() >= identity.shards) {
     why = "there is no shard " + std::to_string(hello.shard());
     return Errc::kInvalidRequest;
@@ -197,6 +205,12 @@ void Shard::replace_peer_connection(Inbound& fresh) {
   }
 }
 
+std::size_t Shard::send_queue_bytes_max() const {
+  // One whole reply must fit beside what is being sent.
+  const std::size_t two_replies = 2 * frame_bytes_max(options_.config.batch_bytes_max);
+  return std::max<std::size_t>(options_.config.send_queue_bytes_max, two_replies);
+}
+
 void Shard::sweep_connections() {
   const std::uint64_t now = io_.now_ns();
   std::uint64_t memory_bytes = 0;
@@ -206,9 +220,11 @@ void Shard::sweep_connections() {
     if (!connection.closing()) {
       const bool answered = inbound->refused && inbound->queued_bytes() == 0;
       const bool silent = inbound->role == Inbound::Role::kNew && !inbound->refused &&
-                          now - connection.last_received_ns() > kHelloNsMax;
+                          now - connection.opened_ns() > kHelloNsMax;
       // Bounded, whatever the other side does (S43): what it does not take is not kept for it.
-      const bool overfull = inbound->queued_bytes() > options_.config.send_queue_bytes_max;
+      const bool overfull =
+          inbound->queued_bytes() > send_queue_bytes_max() &&
+          (connection.send_is_stuck() || inbound->queued_bytes() > 4 * send_queue_bytes_max());
       if (answered || silent || overfull) connection.close();
     }
     memory_bytes += connection.memory_bytes();
