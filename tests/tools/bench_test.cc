@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <cstring>
+#include <filesystem>
 #include <map>
 #include <set>
 #include <string>
@@ -12,6 +14,7 @@
 #include "tools/bench_load.h"
 #include "tools/bench_payload.h"
 #include "tools/bench_verify.h"
+#include "tools/errors.h"
 
 namespace sluice::tools {
 namespace {
@@ -121,6 +124,58 @@ TEST(BenchLoad, OpenLoopSendsItsRate) {
   load.start(kSecond);
   for (std::uint64_t ms = 0; ms < 5000; ms += 7) load.submit(client, kSecond + ms * 1'000'000);
   EXPECT_NEAR(static_cast<double>(client.appends.size()), 5000, 10);
+}
+
+// A stall that lasts until the end must not take the entries that were due meanwhile with it.
+TEST(BenchLoad, OpenLoopSendsWhatWasDueBeforeTheEnd) {
+  BenchPayload payload(1, 32);
+  BenchLoad load({.outstanding = 2, .rate = 10}, payload);
+  FakeClient client;
+  load.start(kSecond);
+  load.submit(client, 2 * kSecond - 1);
+  EXPECT_EQ(client.appends.size(), 2u);
+  load.finish(2 * kSecond);  // 10 were due, 2 of them have a slot
+  EXPECT_TRUE(load.behind());
+  for (std::size_t answered = 0; !load.idle(); ++answered) {
+    load.on_append(client.appends[answered].tag, acknowledged_at(answered + 1), 4 * kSecond);
+    load.submit(client, 4 * kSecond);
+  }
+  EXPECT_EQ(client.appends.size(), 10u);
+  EXPECT_FALSE(load.behind());
+  EXPECT_EQ(load.recent().count(), 10u);
+  EXPECT_EQ(load.recent().max(), 3 * kSecond);
+  EXPECT_GE(load.recent().percentile(0.01), 2 * kSecond);
+  load.stop();
+  EXPECT_EQ(load.unsent(), 0u);
+}
+
+TEST(BenchLoad, OpenLoopCountsWhatWasDueAndNeverWentOut) {
+  BenchPayload payload(1, 32);
+  BenchLoad load({.outstanding = 2, .rate = 10}, payload);
+  FakeClient client;
+  load.start(kSecond);
+  load.submit(client, 2 * kSecond - 1);
+  load.finish(2 * kSecond);
+  load.stop();
+  EXPECT_EQ(load.unsent(), 8u);
+  EXPECT_FALSE(load.behind());
+  load.on_append(client.appends[0].tag, acknowledged_at(1), 3 * kSecond);
+  load.submit(client, 3 * kSecond);
+  EXPECT_EQ(client.appends.size(), 2u);
+}
+
+TEST(BenchLoad, ClosedLoopEndsAtTheEnd) {
+  BenchPayload payload(1, 32);
+  BenchLoad load({.outstanding = 2}, payload);
+  FakeClient client;
+  load.start(0);
+  load.submit(client, 0);
+  load.finish(1);
+  load.on_append(client.appends[0].tag, acknowledged_at(1), 2);
+  load.submit(client, 2);
+  EXPECT_EQ(client.appends.size(), 2u);
+  EXPECT_FALSE(load.behind());
+  EXPECT_EQ(load.unsent(), 0u);
 }
 
 TEST(BenchLoad, RefusedAndUnknownAreCountedAndFreeTheirSlots) {
@@ -249,6 +304,17 @@ TEST_F(BenchVerifyTest, AGroupWithoutAcknowledgementsIsSkipped) {
   acked_[0] = AckedIndex();
   EXPECT_EQ(verify(), "");
   EXPECT_EQ(total_, 3 * kEntries);
+}
+
+TEST(BenchCluster, WhatCannotStartLeavesNothingBehind) {
+  char path[] = "/tmp/sluice-bench-cluster-XXXXXX";
+  const std::string directory = ::mkdtemp(path);
+  BenchCluster::Options options;
+  options.data_dir = directory;
+  options.nodes = 1'000'000;  // there are not so many ports
+  EXPECT_THROW(BenchCluster cluster(options), Failure);
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+  std::filesystem::remove_all(directory);
 }
 
 TEST(BenchCluster, FreePortsAreDistinct) {

@@ -126,6 +126,8 @@ TEST(Command, BadUsageExitsWith2AndOneLine) {
   expect_usage_error({"bench", "--fsync", "sometimes"}, "interval=10ms");
   expect_usage_error({"bench", "--entry-bytes", "2MiB"}, "--batch-bytes-max");
   expect_usage_error({"bench", "--nodes", "8"}, "1 to 7");
+  expect_usage_error({"bench", "--groups", "16386"}, "use more --shards");
+  expect_usage_error({"bench", "--outstanding", "100000", "--entry-bytes", "64KiB"}, "4GiB");
 }
 
 TEST(Command, ServeChecksItsConfigurationBeforeAnythingElse) {
@@ -140,6 +142,7 @@ TEST(Command, ServeChecksItsConfigurationBeforeAnythingElse) {
   expect_usage_error(with({"--peer", "nonsense"}), "ID=HOST:PORT");
   expect_usage_error(with({"--peer", "2=127.0.0.1:7009"}), "twice");
   expect_usage_error(with({"--segment-bytes", "1MiB"}), "segment_bytes");
+  expect_usage_error(with({"--groups", "50000", "--shards", "2"}), "use more --shards");
   std::vector<std::string> foreign = serve_arguments();
   foreign[2] = "4";
   expect_usage_error(foreign, "do not name this node (4)");

@@ -68,6 +68,7 @@ TEST(Config, EachMistakeIsFoundAndNamed) {
       {[](Config& c) { c.groups = 0; }, "groups"},
       {[](Config& c) { c.groups = 65'537; }, "groups"},
       {[](Config& c) { c.shards = 65; }, "shards"},
+      {[](Config& c) { c.groups = 65'536, c.shards = 3; }, "use more --shards"},
       {[](Config& c) { c.batch_bytes_max = 4095; }, "batch_bytes_max"},
       {[](Config& c) { c.batch_bytes_max = 4100; }, "multiple of 8"},
       {[](Config& c) { c.batch_bytes_max = 16u << 20; }, "segment_bytes"},
@@ -88,6 +89,15 @@ TEST(Config, EachMistakeIsFoundAndNamed) {
     EXPECT_NE(config.problem().find(one.named), std::string::npos)
         << one.named << ": \"" << config.problem() << "\"";
     EXPECT_EQ(config.problem().find('\n'), std::string::npos);
+  }
+}
+
+TEST(Config, GroupsMayFillTheirShards) {
+  Config config = sound();
+  config.groups = 65'536;
+  for (const std::uint32_t shards : {0u, 4u}) {
+    config.shards = shards;
+    EXPECT_EQ(config.problem(), "");
   }
 }
 

@@ -1,4 +1,6 @@
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -152,6 +154,32 @@ TEST(OutputWriter, WritesInOrderAndDrains) {
   ::close(ends[1]);
   reader.join();
   ::close(ends[0]);
+  EXPECT_TRUE(got == sent);
+}
+
+// Whoever shares the pipe or the terminal may have set it so.
+TEST(OutputWriter, AFileThatDoesNotBlockIsWaitedFor) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  ASSERT_EQ(::fcntl(ends[1], F_SETFL, O_NONBLOCK), 0);
+  const std::string sent(4u << 20, 'x');  // many times what a pipe holds
+  std::string got;
+  {
+    OutputWriter output(ends[1], [] {});
+    output.write(sent);
+    output.flush();
+    std::string buffer(64u << 10, '\0');
+    while (got.size() < sent.size() && output.error() == 0) {
+      pollfd readable{ends[0], POLLIN, 0};
+      if (::poll(&readable, 1, 10) <= 0) continue;
+      const ssize_t size = ::read(ends[0], buffer.data(), buffer.size());
+      if (size > 0) got.append(buffer, 0, static_cast<std::size_t>(size));
+    }
+    output.drain();
+    EXPECT_EQ(output.error(), 0);
+  }
+  ::close(ends[0]);
+  ::close(ends[1]);
   EXPECT_TRUE(got == sent);
 }
 

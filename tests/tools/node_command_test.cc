@@ -1,8 +1,12 @@
 // The commands against nodes that run: a cluster of one, which is the smallest that does the whole
 // work, and the benchmark's own cluster.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -227,6 +231,36 @@ TEST_F(NodeCommandTest, FollowPrintsWhatCommitsUntilASignal) {
   follow.signal(SIGINT);
   EXPECT_EQ(follow.wait(), 0);
   EXPECT_EQ(follow.output(), "before\nafter\n");
+}
+
+// A script must not take the beginning of a log for the whole.
+TEST_F(NodeCommandTest, AReadThatASignalCutsOffFails) {
+  start();
+  std::string lines;
+  for (int i = 0; i < 1000; ++i) lines += std::string(30'000, '*') + "\n";
+  ASSERT_EQ(run("append", {}, lines).status, 0);
+  const std::string fifo = directory_ + "/fifo";
+  ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+  const int out = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  ASSERT_GE(out, 0);
+  Running read({"read", "--cluster", address_}, fifo);
+  pollfd readable{out, POLLIN, 0};
+  ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+  // Nobody took its output yet, so it did not come to the end of 30 MB, and now it cannot.
+  node_->signal(SIGSTOP);
+  read.signal(SIGTERM);
+  std::string chunk(64u << 10, '\0'), said;
+  for (ssize_t size = 1; size > 0;) {
+    ASSERT_EQ(::poll(&readable, 1, 20'000), 1);
+    size = ::read(out, chunk.data(), chunk.size());
+    if (size > 0) said.append(chunk, 0, static_cast<std::size_t>(size));
+  }
+  ::close(out);
+  EXPECT_EQ(read.wait(), 1);
+  std::erase(said, '*');
+  std::erase(said, '\n');
+  EXPECT_TRUE(said.starts_with("sluice read: stopped by a signal")) << said;
+  node_->signal(SIGCONT);
 }
 
 TEST_F(NodeCommandTest, SignalsStopANodeCleanlyAndItComesBack) {

@@ -121,6 +121,16 @@ TEST_F(OptionSetTest, FileFillsEveryKindWithEitherSpelling) {
   EXPECT_TRUE(line_.options.given("groups"));
 }
 
+TEST_F(OptionSetTest, AListInTheFileIsSplitAtCommasAsOnTheCommandLine) {
+  line_.parse({"--config", write_file("peer = \"1=a:1,2=b:2,\"\n")});
+  EXPECT_EQ(line_.peers, (std::vector<std::string>{"1=a:1", "2=b:2"}));
+  Line elements, text;
+  elements.parse({"--config", write_file("peers = [\"1=a:1,2=b:2\", \"3=c:3\"]\n")});
+  EXPECT_EQ(elements.peers, (std::vector<std::string>{"1=a:1", "2=b:2", "3=c:3"}));
+  text.parse({"--config", write_file("data_dir = \"/a,b\"\n")});  // no list
+  EXPECT_EQ(text.data_dir, "/a,b");
+}
+
 TEST_F(OptionSetTest, PeersMayBeATable) {
   line_.parse({"--config", write_file("[peers]\n1 = \"a:1\"\n2 = \"b:2\"\n")});
   EXPECT_EQ(line_.peers, (std::vector<std::string>{"1=a:1", "2=b:2"}));
@@ -146,6 +156,7 @@ TEST_F(OptionSetTest, BadValuesInTheFileAreNamedWithTheirLine) {
   EXPECT_NE(mistake_in_file("no_pin = \"yes\"\n").find("true or false"), std::string::npos);
   EXPECT_NE(mistake_in_file("groups = true\n").find("groups"), std::string::npos);
   EXPECT_NE(mistake_in_file("peers = [[1]]\n").find("plain values"), std::string::npos);
+  EXPECT_NE(mistake_in_file("peers = []\n").find("empty"), std::string::npos);
   EXPECT_NE(mistake_in_file("groups = \n").find("line 1"), std::string::npos);
   EXPECT_NE(mistake_in_file("config = \"other\"\n").find("config"), std::string::npos);
   EXPECT_NE(mistake({"--config", directory_ + "/none"}).find("cannot read"), std::string::npos);
