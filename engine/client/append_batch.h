@@ -51,8 +51,9 @@ class AppendBatch {
   std::uint32_t unresolved = 0;       // entries that are worth sending
   std::uint64_t deadline_min_ns = 0;  // no unreported entry's deadline is earlier
   std::uint64_t request_id = 0;       // of the present transmission
-  std::uint64_t cost_bytes = 0;       // accounted for it
-  std::uint32_t sends = 0;            // that read its bytes at this moment
+  std::uint64_t former_id = 0;   // of one before it that was not waited for to the end; 0: none
+  std::uint64_t cost_bytes = 0;  // accounted for it
+  std::uint32_t sends = 0;       // that read its bytes at this moment
 
   /// Starts a batch in an empty object, with memory for about `size_hint_bytes`.
   void open(BufferPool& buffers, const BatchBuilder::Options& options, std::size_t size_hint_bytes,

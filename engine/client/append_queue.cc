@@ -53,11 +53,13 @@ Errc AppendQueue::obstacle(const AppendOptions& options, std::size_t data_bytes)
 void AppendQueue::append(std::uint64_t tag, const AppendOptions& options,
                          std::span<const std::byte> data) {
   if (const Errc code = obstacle(options, data.size()); code != Errc::kOk) {
-    outbox_.add(tag, {.status = Status::kRefused, .code = code});
-    return;
+    return refuse_at_once(tag, options, code);
   }
   const std::uint64_t now_ns = io_.now_ns();
   Lane& lane = lane_of({options.group, options.producer, options.node});
+  if (lane.missing != Sequence(0) && is_behind_gap(lane, options.sequence)) {
+    return refuse_at_once(tag, options, Errc::kSequenceGap);
+  }
   gather(lane, options.sequence, data,
          {.tag = tag,
           .deadline_ns = now_ns + std::uint64_t{options.timeout_ms} * 1'000'000,
@@ -67,6 +69,18 @@ void AppendQueue::append(std::uint64_t tag, const AppendOptions& options,
   ++unreported_;
   if (!active_.contains(lane)) active_.push_back(lane);
   if (!lane.placed()) fresh_.push_back(lane);
+}
+
+void AppendQueue::refuse_at_once(std::uint64_t tag, const AppendOptions& options, Errc code) {
+  AppendOutcome outcome{.status = Status::kRefused, .code = code};
+  const bool leaves_gap =
+      code == Errc::kTooLarge || code == Errc::kOverloaded || code == Errc::kSequenceGap;
+  if (options.producer == kNoProducer || !leaves_gap) return outbox_.add(tag, outcome);
+  Lane& lane = lane_of({options.group, options.producer, options.node});
+  lane.used_ns = io_.now_ns();
+  if (code == Errc::kSequenceGap) outcome.expected = lane.missing;
+  outbox_.add(tag, outcome);
+  note_missing(lane, options.sequence);
 }
 
 Lane& AppendQueue::lane_of(const LaneKey& key) {
@@ -159,6 +173,10 @@ bool AppendQueue::may_send(const Lane& lane) const {
 void AppendQueue::dispatch(Lane& lane) {
   SLUICE_CHECK(!lane.placed());
   if (!lane.next_unsent || !may_send(lane)) return;
+  if (lane.inflight_batches > 0 && lane.connection->silent(io_.now_ns()) && !lane.directed() &&
+      !lane.left_behind) {
+    return leave_silent(lane, io_.now_ns());
+  }
   if (lane.inflight_batches == 0) {
     if (io_.now_ns() < lane.retry_at_ns) {
       waiting_.push_back(lane);
@@ -264,6 +282,7 @@ AppendBatch* AppendQueue::next_to_send(Lane& lane) {
 void AppendQueue::rebuild(Lane& lane, AppendBatch& batch) {
   AppendBatch* first = nullptr;
   AppendBatch* part = nullptr;
+  std::optional<Sequence> refused;
   batch.for_each_entry([&](std::size_t i, std::span<const std::byte> data) {
     PendingEntry& entry = batch.entries[i];
     if (entry.resolved) return;
@@ -272,6 +291,7 @@ void AppendQueue::rebuild(Lane& lane, AppendBatch& batch) {
         report(lane, batch, entry, {.status = Status::kRefused, .code = Errc::kTooLarge});
       }
       resolve(batch, entry);
+      if (!refused) refused = batch.sequence_of(i);
       return;
     }
     const Sequence sequence = lane.has_producer() ? batch.sequence_of(i) : Sequence(0);
@@ -286,6 +306,7 @@ void AppendQueue::rebuild(Lane& lane, AppendBatch& batch) {
   });
   if (first) lane.next_unsent = first;
   drop(batch);
+  if (refused && lane.has_producer()) forgo(lane, *refused);
 }
 
 /// Counts a batch as sent: from here on nobody can say that it is certainly in no log.
@@ -295,6 +316,7 @@ void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection)
   batch.unanswered = static_cast<std::uint32_t>(batch.entries.size());
   batch.request_id = transmissions_.add(batch, connection.place().number);
   ++batch.sends;
+  connection.expect();
   ++lane.inflight_batches;
   lane.connection = &connection;
   lane.next_unsent = Lane::Batches::after(batch);
@@ -320,9 +342,9 @@ void AppendQueue::drop(AppendBatch& batch) {
   Lane& lane = *batch.lane;
   if (batch.state == AppendBatch::State::kInFlight) {
     transmissions_.remove(batch.request_id);
-    port_of(*lane.connection).inflight_bytes -= batch.size_bytes();
-    --lane.inflight_batches;
+    end_transmission(batch);
   }
+  if (batch.former_id != 0) transmissions_.remove(batch.former_id);
   if (lane.next_unsent == &batch) lane.next_unsent = Lane::Batches::after(batch);
   lane.batches.remove(batch);
   batch.lane = nullptr;

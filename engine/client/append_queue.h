@@ -1,6 +1,7 @@
 // Appends: gathers entries into batches, sends them in order, and finds out what became of each.
 //
-// append_queue.cc gathers and sends, append_results.cc takes answers, losses and time-outs.
+// append_queue.cc gathers and sends, append_results.cc takes answers, losses and time-outs,
+// append_silence.cc goes on without the answers of a node that stands still.
 #pragma once
 
 #include <cstddef>
@@ -69,6 +70,8 @@ class AppendQueue {
   void gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
               const PendingEntry& entry);
   [[nodiscard]] Errc obstacle(const AppendOptions& options, std::size_t data_bytes) const;
+  void refuse_at_once(std::uint64_t tag, const AppendOptions& options, Errc code);
+  [[nodiscard]] bool is_behind_gap(Lane& lane, Sequence sequence) const;
 
   // Sending.
   Port& port_of(const Connection& connection);
@@ -88,16 +91,22 @@ class AppendQueue {
   void settle(Lane& lane, AppendBatch& batch, std::size_t entry, Verdict verdict,
               const AppendOutcome& outcome);
   void plan_retry(Lane& lane, Connection& connection, Errc code, NodeId hint);
+  void on_late_result(AppendBatch& batch, const wire::AppendResult& result);
   void land(AppendBatch& batch);
+  void land_unanswered(Lane& lane);
+  void end_transmission(AppendBatch& batch);
   void drain(Lane& lane);
   void rewind(Lane& lane);
   void stop_draining(Lane& lane);
   void leave_behind(Lane& lane);
+  void leave_silent(Lane& lane, std::uint64_t now_ns);
   void report(Lane& lane, AppendBatch& batch, PendingEntry& entry, AppendOutcome outcome);
   void resolve(AppendBatch& batch, PendingEntry& entry);
   void expire_lane(Lane& lane, std::uint64_t now_ns, std::vector<Connection*>& suspects);
   bool expire_batch(Lane& lane, AppendBatch& batch, std::uint64_t now_ns,
                     std::optional<Sequence>& refused, std::vector<Connection*>& suspects);
+  void forgo(Lane& lane, Sequence missing);
+  void note_missing(Lane& lane, Sequence missing);
   void refuse_followers(Lane& lane, Sequence missing);
   void tidy(Lane& lane);
   void drop(AppendBatch& batch);

@@ -41,6 +41,10 @@ bool AppendQueue::on_result(Connection& connection, const wire::AppendResult& re
   const std::size_t count = result.count();
   if (count == 0 || offset + count > batch->entries.size()) return false;
 
+  if (result.request_id() == batch->former_id) {
+    on_late_result(*batch, result);
+    return true;
+  }
   Lane& lane = *batch->lane;
   const auto code = static_cast<Errc>(result.code());
   const NodeId leader(result.leader_id());
@@ -67,11 +71,12 @@ bool AppendQueue::on_result(Connection& connection, const wire::AppendResult& re
     plan_retry(lane, connection, code, leader);
   } else {
     lane.established = false;
+    // One that is too old is in the log, or was.
+    const bool leaves_gap =
+        verdict == Verdict::kFinal && code != Errc::kSequenceGap && code != Errc::kSequenceTooOld;
+    if (lane.has_producer() && leaves_gap) forgo(lane, batch->sequence_of(offset));
   }
-  if (batch->unanswered == 0) {
-    land(*batch);
-    want_pump(connection);
-  }
+  if (batch->unanswered == 0) land(*batch);
   tidy(lane);
   return true;
 }
@@ -83,6 +88,8 @@ AppendQueue::Verdict AppendQueue::judge(const Lane& lane, const AppendBatch& bat
   const bool certain = is_refused(code) || code == Errc::kNotLeader;
   if (lane.directed()) return certain ? Verdict::kFinal : Verdict::kFinalUnknown;
   if (!certain) return lane.has_producer() ? Verdict::kAgainUnknown : Verdict::kFinalUnknown;
+  // It would come after what followed it and went on without it.
+  if (lane.left_behind) return Verdict::kFinal;
   if (is_passing(code)) return Verdict::kAgain;
   if (code != Errc::kSequenceGap) return Verdict::kFinal;
   // A gap behind something that is still to come closes by itself; else it is the caller's.
@@ -109,7 +116,11 @@ void AppendQueue::settle(Lane& lane, AppendBatch& batch, std::size_t at, Verdict
     case Verdict::kFinal:
       if (!entry.reported) {
         AppendOutcome refused = outcome;
-        refused.status = outcome.code == Errc::kNotLeader ? Status::kNotLeader : Status::kRefused;
+        refused.status = Status::kRefused;
+        if (outcome.code == Errc::kNotLeader) {
+          if (lane.directed()) refused.status = Status::kNotLeader;
+          if (!lane.directed()) refused.code = Errc::kUnreachable;
+        }
         report(lane, batch, entry, refused);
       }
       resolve(batch, entry);
@@ -152,10 +163,13 @@ void AppendQueue::land(AppendBatch& batch) {
     drop(batch);
     return;
   }
-  Lane& lane = *batch.lane;
-  transmissions_.remove(batch.request_id);
-  port_of(*lane.connection).inflight_bytes -= batch.size_bytes();
-  --lane.inflight_batches;
+  if (batch.unanswered == 0) {
+    transmissions_.remove(batch.request_id);
+  } else {
+    if (batch.former_id != 0) transmissions_.remove(batch.former_id);
+    batch.former_id = batch.request_id;
+  }
+  end_transmission(batch);
   batch.state = AppendBatch::State::kHeld;
 }
 
@@ -184,11 +198,7 @@ void AppendQueue::stop_draining(Lane& lane) {
   if (!lane.has_producer()) {
     leave_behind(lane);
   } else {
-    for (AppendBatch* batch = lane.batches.front(); batch; batch = Lane::Batches::after(*batch)) {
-      if (batch->state != AppendBatch::State::kInFlight) continue;
-      for (PendingEntry& entry : batch->entries) entry.ever_unknown |= !entry.answered;
-      land(*batch);
-    }
+    land_unanswered(lane);
   }
   tidy(lane);
 }
@@ -294,6 +304,7 @@ void AppendQueue::expire(std::uint64_t now_ns, std::vector<Connection*>& suspect
         now_ns >= lane->draining_since_ns + kDrainNs) {
       stop_draining(*lane);
     }
+    leave_silent(*lane, now_ns);
     lane = next;
   }
   forget_idle_lanes(now_ns);
@@ -308,13 +319,10 @@ void AppendQueue::expire_lane(Lane& lane, std::uint64_t now_ns,
     any |= expire_batch(lane, *batch, now_ns, refused, suspects);
   }
   if (!any) return;
-  if (lane.has_producer() && refused) refuse_followers(lane, *refused);
+  if (lane.has_producer() && refused) forgo(lane, *refused);
   for (AppendBatch* batch = lane.batches.front(); batch;) {
     AppendBatch* const following = Lane::Batches::after(*batch);
-    if (batch->unresolved == 0) {
-      if (batch->state == AppendBatch::State::kInFlight) want_pump(*lane.connection);
-      drop(*batch);
-    }
+    if (batch->unresolved == 0) drop(*batch);
     batch = following;
   }
   tidy(lane);
@@ -350,32 +358,20 @@ bool AppendQueue::expire_batch(Lane& lane, AppendBatch& batch, std::uint64_t now
       if (!again) resolve(batch, entry);
       continue;
     }
-    Errc code = entry.code;
-    if (code == Errc::kNotLeader) code = Errc::kUnreachable;
-    if (code == Errc::kOk) code = lane.connection ? Errc::kOverloaded : Errc::kUnreachable;
-    report(lane, batch, entry, {.status = Status::kRefused, .code = code});
+    AppendOutcome outcome{.status = Status::kRefused, .code = entry.code};
+    if (entry.code == Errc::kNotLeader) {
+      // Who leads is known, perhaps, but is not in the list or cannot be reached.
+      outcome.code = Errc::kUnreachable;
+      outcome.leader = lane.group->named;
+    } else if (entry.code == Errc::kOk) {
+      outcome.code = lane.connection ? Errc::kOverloaded : Errc::kUnreachable;
+    }
+    report(lane, batch, entry, outcome);
     resolve(batch, entry);
     if (!refused) refused = batch.sequence_of(i);
   }
   batch.deadline_min_ns = deadline_min_ns;
   return any;
-}
-
-/// `missing` will never be sent, so what was to follow it cannot enter the log in order. Known here
-/// already; and a leader that has not heard of the producer would not notice.
-void AppendQueue::refuse_followers(Lane& lane, Sequence missing) {
-  for (AppendBatch* batch = lane.batches.front(); batch; batch = Lane::Batches::after(*batch)) {
-    if (batch->state == AppendBatch::State::kInFlight) continue;
-    for (std::size_t i = 0; i < batch->entries.size(); ++i) {
-      PendingEntry& entry = batch->entries[i];
-      if (entry.resolved || batch->sequence_of(i) <= missing) continue;
-      if (!entry.reported) {
-        report(lane, *batch, entry,
-               {.status = Status::kRefused, .code = Errc::kSequenceGap, .expected = missing});
-      }
-      resolve(*batch, entry);
-    }
-  }
 }
 
 }  // namespace sluice::client

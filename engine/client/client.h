@@ -11,9 +11,14 @@
 // kNoSpace) until the time-out, and sends again what is unknown only if it has a producer and a
 // sequence: then it lands once.
 //
+// Appends need the leader's address among Options::nodes: a node answers for itself alone. If the
+// leader is not in the list they end as refused (kUnreachable), with its id in `leader`.
+//
 // Order: the entries of one (producer, group) are sent in the order of their append() calls, and
 // sent again in that order after a leader change: never a later one before an earlier one that is
-// still unanswered.
+// still to be sent. With a producer they enter the log without gaps: what was appended behind a
+// refused sequence, before its outcome came, is refused as a gap. Without a producer an entry that
+// got no answer is never sent again, and what follows it need not wait for it.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +38,8 @@
 namespace sluice::client {
 
 struct Options {
-  /// "host:port" of nodes of one cluster; any subset that holds a reachable one.
+  /// "host:port" of nodes of one cluster. Reads need one that can be reached, appends the leader:
+  /// so name all of them.
   std::vector<std::string> nodes;
   /// Refuse nodes of another cluster. Empty: the first node that answers names it, and one of
   /// another cluster is an error (kWrongCluster).
@@ -57,7 +63,7 @@ struct AppendOutcome {
   Errc code = Errc::kOk;
   Index index{};
   Term term{};          // of the entry at `index`
-  NodeId leader{};      // hint, kNoNode if not known
+  NodeId leader{};      // hint, kNoNode if not known; also with kUnreachable
   Sequence expected{};  // kSequenceGap: the producer's next sequence
 };
 

@@ -18,6 +18,10 @@ constexpr std::uint64_t kMillisecond = 1'000'000;
 constexpr std::uint64_t kPauseMinNs = 20 * kMillisecond;
 constexpr std::uint64_t kPauseMaxNs = 500 * kMillisecond;
 constexpr std::uint64_t kDialTimeoutNs = 1000 * kMillisecond;
+constexpr std::uint64_t kSilenceNs = 1000 * kMillisecond;
+/// A silent connection on which no answer is due is kept a little: what was taken back from it and
+/// asked elsewhere may still be answered.
+constexpr std::uint64_t kGiveUpNs = 2000 * kMillisecond;
 
 }  // namespace
 
@@ -26,6 +30,8 @@ Connection::Connection(io::Io& io, Owner& owner, const io::Endpoint& endpoint, P
 
 void Connection::want() {
   if (state_ != State::kDown || stopped_ || io_.now_ns() < retry_at_ns_) return;
+  SLUICE_CHECK(answers_due_ == 0);
+  asked_ = false;
   state_ = State::kConnecting;
   dialled_ns_ = quiet_since_ns_ = io_.now_ns();
   io_.connect(connect_, endpoint_);
@@ -63,8 +69,6 @@ void Connection::pump() {
   out_.clear();
   owner_.fill(*this, out_);
   if (out_.empty()) return;
-  if (!asked_) quiet_since_ns_ = io_.now_ns();
-  asked_ = true;
   submit_send();
 }
 
@@ -102,6 +106,7 @@ void Connection::on_recv(std::int32_t result) {
     parsing_ = true;
     parse_frames();
     parsing_ = false;
+    asked_ = answers_due_ > 0;
     if (state_ == State::kBreaking) {
       finish_breaking();
     } else {
@@ -215,7 +220,28 @@ void Connection::stop() {
 }
 
 void Connection::check_time(std::uint64_t now_ns) {
-  if (coming() && now_ns >= dialled_ns_ + kDialTimeoutNs) lose(Errc::kUnreachable);
+  if (coming() && now_ns >= dialled_ns_ + kDialTimeoutNs) {
+    lose(Errc::kUnreachable);
+  } else if (silent(now_ns) && answers_due_ == 0 && now_ns >= quiet_since_ns_ + kGiveUpNs) {
+    lose(Errc::kConnectionLost);
+  }
+}
+
+// --- silence -------------------------------------------------------------------------------------
+
+void Connection::expect() {
+  if (!asked_) quiet_since_ns_ = io_.now_ns();
+  asked_ = true;
+  ++answers_due_;
+}
+
+void Connection::expect_no_more() {
+  SLUICE_CHECK(answers_due_ > 0);
+  --answers_due_;
+}
+
+bool Connection::silent(std::uint64_t now_ns) const {
+  return ready() && asked_ && now_ns >= quiet_since_ns_ + kSilenceNs;
 }
 
 }  // namespace sluice::client

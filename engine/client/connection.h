@@ -65,8 +65,14 @@ class Connection {
   void lose(Errc why);
   /// Gives it up and never dials again.
   void stop();
-  /// Gives up a dial or hello that takes too long.
+  /// Gives up a dial or hello that takes too long, and a silence in which nobody waits any more.
   void check_time(std::uint64_t now_ns);
+  /// An answer is due that a node in order gives at once. Paired with expect_no_more(), at the
+  /// latest in on_lost().
+  void expect();
+  void expect_no_more();
+  /// An answer that was to come later is overdue: as silent as one that was due at once.
+  void suspect() { asked_ = true; }
 
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool ready() const { return state_ == State::kReady; }
@@ -78,8 +84,11 @@ class Connection {
   [[nodiscard]] const Place& place() const { return place_; }
   /// When the present dial began.
   [[nodiscard]] std::uint64_t dialled_ns() const { return dialled_ns_; }
-  /// Since when nothing was heard: the last receive, or the first send after it.
+  /// Since when nothing was heard: the last receive, or what was asked first after it.
   [[nodiscard]] std::uint64_t quiet_since_ns() const { return quiet_since_ns_; }
+  /// Something was asked and nothing at all was heard for a second: the node may stand still, with
+  /// its socket open. What can go elsewhere does so.
+  [[nodiscard]] bool silent(std::uint64_t now_ns) const;
 
   bool pump_wanted = false;  // for the owner
 
@@ -109,7 +118,8 @@ class Connection {
   std::uint64_t retry_at_ns_ = 0;
   std::uint64_t dialled_ns_ = 0;
   std::uint64_t quiet_since_ns_ = 0;
-  bool asked_ = false;  // something was sent since the last receive
+  bool asked_ = false;             // an answer is due, or was since the last receive
+  std::uint32_t answers_due_ = 0;  // that somebody still waits for
 
   std::size_t frame_bytes_max_ = 0;        // taken from the node at present
   std::unique_ptr<std::byte[]> received_;  // aligned to 8

@@ -5,9 +5,10 @@
 // 1. batches = held or in flight ones first, then the unsent ones from next_unsent on
 // 2. everything that is in flight is so on one connection, which handles it in order
 // 3. once something has to be sent again the lane drains: nothing leaves until all that is in
-// flight
-//    was answered or lost. Then it rewinds: everything left is unsent again, in order. So no later
-//    entry is ever sent before an earlier one that is still to be sent.
+//    flight was answered, lost or not waited for any longer. Then it rewinds: everything left is
+//    unsent again, in order. So no later entry is ever sent before an earlier one that is still to
+//    be sent. What is not waited for without a producer is left behind: a lane of its own, of which
+//    nothing is sent any more.
 // 4. with a producer, one batch at a time until one of its entries was acknowledged: a leader that
 //    has not heard of the producer takes any first sequence, also that of the second batch after it
 //    refused the first.
@@ -56,6 +57,8 @@ struct Lane {
   std::size_t size_hint_bytes = 0;
   std::uint32_t redirects = 0;  // in a row
   std::uint64_t draining_since_ns = 0;
+  Sequence missing{};               // refused for good: what was to follow it is a gap; 0: none
+  std::uint64_t missing_until = 0;  // what Outbox::handed_out() reaches when the caller knows
   bool draining = false;
   bool left_behind = false;  // of another lane: nothing is appended any more
   bool established = false;

@@ -11,7 +11,16 @@ namespace sluice::client {
 
 class Outbox {
  public:
-  void add(std::uint64_t tag, const AppendOutcome& outcome) { waiting_.push_back({tag, outcome}); }
+  void add(std::uint64_t tag, const AppendOutcome& outcome) {
+    waiting_.push_back({tag, outcome});
+    ++added_;
+  }
+  /// How many outcomes were added so far, and how many of these the caller was given. The caller
+  /// knows the outcome that was the n-th to be added once handed_out() >= n.
+  [[nodiscard]] std::uint64_t added() const { return added_; }
+  [[nodiscard]] std::uint64_t handed_out() const {
+    return added_ - static_cast<std::uint64_t>(size());
+  }
   [[nodiscard]] bool empty() const { return waiting_.empty(); }
   [[nodiscard]] std::size_t size() const { return waiting_.size() + (handed_out_.size() - next_); }
 
@@ -34,6 +43,7 @@ class Outbox {
   std::vector<Item> waiting_;
   std::vector<Item> handed_out_;
   std::size_t next_ = 0;  // of handed_out_
+  std::uint64_t added_ = 0;
 };
 
 }  // namespace sluice::client

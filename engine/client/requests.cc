@@ -157,9 +157,12 @@ void Requests::fill(Connection& connection, SendBuffer& out) {
     Request* const next = List::after(*request);
     if (request->connection == &connection) {
       request->id = ids_.add(*request, connection.place().number);
+      request->sent_ns = io_.now_ns();
+      request->waits_ns = 0;
       ready_.remove(*request);
       inflight_.push_back(*request);
       encode(*request, out);
+      if (request->waits_ns == 0) connection.expect();
     }
     request = next;
   }
@@ -175,6 +178,7 @@ void Requests::encode(Request& request, SendBuffer& out) {
           (request.deadline_ns - std::min(request.deadline_ns, io_.now_ns())) / kMillisecond;
       const auto wait_ms =
           static_cast<std::uint32_t>(std::min<std::uint64_t>(read.wait_ms, rest_ms - rest_ms / 4));
+      request.waits_ns = wait_ms * kMillisecond;
       envelope.Finish(wire::CreateClientRead(envelope, request.id, read.group.value(),
                                              read.from.value(), read.count_max, read.bytes_max,
                                              wait_ms));
@@ -200,6 +204,7 @@ void Requests::take_out(Request& request) {
   if (inflight_.contains(request)) {
     ids_.remove(request.id);
     inflight_.remove(request);
+    if (request.waits_ns == 0) request.connection->expect_no_more();
   } else if (ready_.contains(request)) {
     ready_.remove(request);
   } else {
@@ -263,12 +268,40 @@ void Requests::expire(std::uint64_t now_ns, std::vector<Connection*>& suspects) 
   for (Request* request : due_) {
     if (request->link.list == nullptr) continue;  // it ended with another of its job
     Connection* const connection = inflight_.contains(*request) ? request->connection : nullptr;
-    if (connection && now_ns - connection->quiet_since_ns() >= kSilenceMinNs &&
+    const std::uint64_t since_ns =
+        connection ? std::max(request->sent_ns, connection->quiet_since_ns()) : now_ns;
+    if (now_ns >= since_ns + kSilenceMinNs &&
         std::ranges::find(suspects, connection) == suspects.end()) {
       suspects.push_back(connection);
     }
     end(*request, connection ? Errc::kTimeout : request->code);
   }
+  leave_silent(now_ns);
+}
+
+/// Asks another node what a node that stands still was asked, unless the caller named it.
+void Requests::leave_silent(std::uint64_t now_ns) {
+  due_.clear();
+  for (List* list : {&ready_, &inflight_}) {
+    for (Request* request = list->front(); request; request = List::after(*request)) {
+      if (is_in_vain(*request, now_ns)) due_.push_back(request);
+    }
+  }
+  for (Request* request : due_) {
+    request->connection->suspect();
+    request->code = Errc::kTimeout;
+    ++request->attempt;
+    ask_again(*request, 0);
+  }
+}
+
+bool Requests::is_in_vain(const Request& request, std::uint64_t now_ns) const {
+  if (request.kind == Request::Kind::kStatusPart) return false;
+  if (request.kind == Request::Kind::kRead && request.read.node != kNoNode) return false;
+  const Connection& connection = *request.connection;
+  if (request.link.list != &inflight_ || request.waits_ns == 0) return connection.silent(now_ns);
+  const std::uint64_t since_ns = std::max(request.sent_ns, connection.quiet_since_ns());
+  return now_ns >= since_ns + request.waits_ns + kSilenceMinNs;
 }
 
 void Requests::close() {

@@ -41,6 +41,8 @@ struct Request {
   ShardId shard;                // kStatusPart
   Connection* connection = nullptr;
   std::uint64_t id = 0;            // while in flight
+  std::uint64_t sent_ns = 0;       // while in flight
+  std::uint64_t waits_ns = 0;      // while in flight: so long the node may wait before it answers
   std::uint32_t attempt = 0;       // kRead: how many nodes were asked in vain
   std::uint32_t asked = 0;         // how often it was asked again at once
   Errc code = Errc::kUnreachable;  // how it ends if nothing better happens
@@ -87,6 +89,8 @@ class Requests {
   void split_status(const Request& first);
   void encode(Request& request, SendBuffer& out);
   void ask_again(Request& request, std::uint64_t pause_ns);
+  void leave_silent(std::uint64_t now_ns);
+  [[nodiscard]] bool is_in_vain(const Request& request, std::uint64_t now_ns) const;
   void take_out(Request& request);
   void end(Request& request, Errc code);
   void end_job(StatusJob& job, Errc code);

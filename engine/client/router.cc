@@ -169,7 +169,11 @@ bool Router::is_late(const Connection& connection) const {
   return io_.now_ns() >= connection.dialled_ns() + kPatienceNs;
 }
 
-/// The first address from `start` on whose connection is ready, or on its way and not late.
+bool Router::is_usable(const Connection& connection) const {
+  return connection.ready() && !connection.silent(io_.now_ns());
+}
+
+/// The first address from `start` on whose connection is usable, or on its way and not late.
 Route Router::pick(std::size_t start, GroupId group, std::size_t* picked) {
   bool all_foreign = true;
   for (std::size_t k = 0; k < addresses_.size(); ++k) {
@@ -178,9 +182,10 @@ Route Router::pick(std::size_t start, GroupId group, std::size_t* picked) {
     candidate.want();
     if (addresses_[at].foreign) continue;
     all_foreign = false;
-    if (!candidate.ready() && (!candidate.coming() || is_late(candidate))) continue;
+    const bool usable = is_usable(candidate);
+    if (!usable && (!candidate.coming() || is_late(candidate))) continue;
     *picked = at;
-    if (candidate.ready()) return {Route::Kind::kGo, &candidate, Errc::kOk};
+    if (usable) return {Route::Kind::kGo, &candidate, Errc::kOk};
     return {};
   }
   if (all_foreign) return {Route::Kind::kNever, nullptr, Errc::kWrongCluster};
@@ -195,12 +200,13 @@ Route Router::to_leader(GroupRoute& group) {
     if (at < addresses_.size() && !addresses_[at].foreign) {
       Connection& leader = connection_for(at, group.group);
       leader.want();
-      if (leader.ready()) return {Route::Kind::kGo, &leader, Errc::kOk};
+      if (is_usable(leader)) return {Route::Kind::kGo, &leader, Errc::kOk};
       if (leader.coming() && !is_late(leader)) return {};
-      group.guess = (at + 1) % addresses_.size();
     }
-    // It cannot be reached, or is not in the list: the others will know when it was replaced.
+    // It cannot be reached, or is not in the list: the others will know when it was replaced. Not
+    // all at the same time, so another one is asked than the one who named it.
     group.leader = kNoNode;
+    group.guess = (group.guess + 1) % addresses_.size();
   }
   return pick(group.guess, group.group, &group.guess);
 }
@@ -241,9 +247,10 @@ Route Router::to_shard(std::size_t address, ShardId shard) {
 bool Router::on_not_leader(GroupRoute& group, const Connection& connection, NodeId hint) {
   const std::size_t at = connection.place().address;
   const NodeId self = addresses_[at].node;
+  group.named = hint == self ? kNoNode : hint;
   const bool others_news = group.leader != kNoNode && group.leader != self;
   if (others_news) return true;  // somebody else was named meanwhile
-  group.leader = hint == self ? kNoNode : hint;
+  group.leader = group.named;
   if (group.leader == kNoNode && group.guess == at) group.guess = (at + 1) % addresses_.size();
   return group.leader != kNoNode;
 }

@@ -21,7 +21,8 @@ namespace sluice::client {
 /// What is known of one group, over all its producers and readers. Lives as long as the client.
 struct GroupRoute {
   GroupId group;
-  NodeId leader;          // kNoNode: not known
+  NodeId leader;          // kNoNode: not known, or not reached
+  NodeId named;           // who leads it, as the last node said that does not
   std::size_t guess = 0;  // the address to try while no leader is known
   Index read_commit;      // the highest that a read without `node` has shown
 };
@@ -107,6 +108,7 @@ class Router {
   [[nodiscard]] Connection& connection(std::size_t address, ShardId shard);
   [[nodiscard]] Connection& connection_for(std::size_t address, GroupId group);
   [[nodiscard]] bool is_late(const Connection& connection) const;
+  [[nodiscard]] bool is_usable(const Connection& connection) const;
   [[nodiscard]] Route pick(std::size_t start, GroupId group, std::size_t* picked);
   [[nodiscard]] bool is_ours(const wire::HelloReply& reply) const;
   Errc refuse_cluster(Address& address);

@@ -88,7 +88,7 @@ void FakeIo::take_send(int id, Socket& socket) {
     ++sends_over;
     return;
   }
-  if (sends_stall) return;
+  if (sends_stall || socket.peer == stalled) return;
   std::vector<std::byte> bytes;
   for (const iovec& slice : socket.slices) {
     const auto* at = static_cast<const std::byte*>(slice.iov_base);
