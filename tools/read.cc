@@ -13,6 +13,7 @@
 #include "tools/client_loop.h"
 #include "tools/command.h"
 #include "tools/errors.h"
+#include "tools/log_end.h"
 #include "tools/output_writer.h"
 #include "tools/status_board.h"
 #include "tools/text.h"
@@ -65,30 +66,57 @@ class Read : public Command, private client::Events {
     if (!problem_.empty()) throw Failure(problem_);
     if (!follow_ && loop.stopped() && !complete())
       throw Failure(fmt::format("stopped by a signal before index {}", from_));
+    if (leaderless_ && printed_ < count_)
+      throw Failure(
+          "no leader was there in time: what is committed for certain was printed, but entries "
+          "that "
+          "were acknowledged last may be missing");
     if (output.error() != 0 && output.error() != EPIPE)
       throw Failure(fmt::format("writing failed: {}", std::strerror(output.error())));
     return kExitOk;
   }
 
  private:
-  /// The highest commit index that any node knows now: the end of a read without --follow, so that
-  /// what was acknowledged before is printed, whichever node answers.
+  /// The end of a read without --follow: what was acknowledged before is printed, whichever node
+  /// answers. From one node alone it is what that node knows.
   void find_end(ClientLoop& loop) {
-    end_ = 0;
-    bool reachable = false;
-    bool group_found = false;
-    for (const client::NodeStatus& node :
-         board_.collect(loop, cluster_.cluster.size(), cluster_.timeout_ms)) {
-      reachable |= node.reachable;
-      for (const client::GroupState& group : node.groups) {
-        if (group.group != GroupId(group_)) continue;
-        group_found = true;
-        if (node_ == 0 || node.node == NodeId(node_))
-          end_ = std::max(end_, group.commit_index.value());
+    const std::uint64_t give_up_ns =
+        monotonic_ns() + std::uint64_t{cluster_.timeout_ms} * 1'000'000;
+    LogEnd log_end{GroupId(group_)};
+    for (bool settled = false; !settled && !loop.stopped();) {
+      const auto& nodes = board_.collect(loop, cluster_.cluster.size(), cluster_.timeout_ms);
+      settled = log_end.look(nodes);
+      if (!log_end.reachable())
+        throw Failure("no node can be reached: check --cluster and --cluster-id");
+      if (!log_end.group_found()) throw Failure(explain(Errc::kUnknownGroup));
+      if (node_ != 0) {
+        end_ = commit_index_of_node(nodes);
+        return;
       }
+      if (!settled && monotonic_ns() >= give_up_ns) {
+        leaderless_ = true;
+        break;
+      }
+      if (!settled) pause(loop, kRetryNs / 4);
     }
-    if (!reachable) throw Failure("no node can be reached: check --cluster and --cluster-id");
-    if (!group_found) throw Failure(explain(Errc::kUnknownGroup));
+    end_ = log_end.end().value();
+  }
+
+  [[nodiscard]] std::uint64_t commit_index_of_node(
+      const std::vector<client::NodeStatus>& nodes) const {
+    for (const client::NodeStatus& node : nodes)
+      for (const client::GroupState& group : node.groups)
+        if (node.node == NodeId(node_) && group.group == GroupId(group_))
+          return group.commit_index.value();
+    throw Failure(fmt::format("node {} cannot be reached: check --node and --cluster", node_));
+  }
+
+  static void pause(ClientLoop& loop, std::uint64_t ns) {
+    const std::uint64_t until_ns = monotonic_ns() + ns;
+    while (monotonic_ns() < until_ns && !loop.stopped()) {
+      loop.wake_at(until_ns);
+      loop.turn();
+    }
   }
 
   bool finished(const ClientLoop& loop) {
@@ -184,7 +212,8 @@ class Read : public Command, private client::Events {
 
   bool from_given_ = false;
   bool asked_ = false;
-  bool paused_ = false;  // until resume_ns_
+  bool leaderless_ = false;  // end_ may be too low
+  bool paused_ = false;      // until resume_ns_
   bool complained_ = false;
   std::uint64_t resume_ns_ = 0;
   std::uint64_t waiting_since_ns_ = 0;  // asked since then without a new entry; 0: not asked

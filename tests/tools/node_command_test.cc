@@ -137,6 +137,8 @@ TEST_F(NodeCommandTest, ALineThatIsTooLongIsReportedAndTheOthersLand) {
 
 TEST_F(NodeCommandTest, PipeKeepsItsContract) {
   start();
+  ASSERT_EQ(run("append", {"--group", "1"}, "x\n").status, 0);
+  ASSERT_EQ(run("read").status, 0);  // waits until group 0 has a leader too
   const auto answers = pipe(R"({"id":1,"op":"append","data":"a","producer":7,"sequence":1})"
                             "\n"
                             R"({"id":2,"op":"append","data":"b","producer":7,"sequence":2})"
