@@ -78,7 +78,7 @@ void FakeIo::collect() {
   for (const int id : ids) {
     Socket& socket = sockets_.at(id);
     if (socket.send) take_send(id, socket);
-    if (socket.recv) give_recv(socket);
+    if (socket.recv && (socket.shut || socket.peer != stalled)) give_recv(socket);
   }
 }
 

@@ -41,7 +41,7 @@ class FakeIo final : public io::Io {
   std::size_t recv_bytes_max = ~std::size_t{0};
   /// Sends do not end.
   bool sends_stall = false;
-  /// Nor do those to this one.
+  /// This one stands still: sends to it do not end, and nothing comes from it.
   const FakePeer* stalled = nullptr;
   std::size_t sends_begun = 0;
   std::size_t sends_over = 0;

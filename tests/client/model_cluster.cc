@@ -97,12 +97,17 @@ void ModelCluster::act() {
   if (draw(30) == 0) {
     nodes_[draw(static_cast<std::uint32_t>(nodes_.size()))]->dial = FakePeer::Dial::kAccepted;
   }
+  if (draw(300) == 0) {
+    // A node stands still, for seconds perhaps, or goes on.
+    io_.stalled = draw(2) == 0 ? nullptr : nodes_[draw(static_cast<std::uint32_t>(nodes_.size()))];
+  }
   io_.sends_stall = draw(10) == 0;
   io_.send_bytes_max = draw(4) == 0 ? 50 : ~std::size_t{0};
 }
 
 void ModelCluster::calm_down() {
   calm_ = true;
+  io_.stalled = nullptr;
   io_.sends_stall = false;
   io_.send_bytes_max = ~std::size_t{0};
   for (FakeNode* node : nodes_) node->dial = FakePeer::Dial::kAccepted;
