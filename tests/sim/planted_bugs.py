@@ -853,6 +853,19 @@ CLIENTS = (
 
 RESOURCES = (
     PlantedBug(
+        "uncommitted-tail-without-bound",
+        ("S52",),
+        "The exception for a single oversize batch is upside down: a leader that is cut off from "
+        "its followers takes appends without bound, in memory and on disk.",
+        (
+            Edit(
+                RAFT + "leader.cc",
+                "  if (!fits && total_bytes > 0) return fail(Errc::kOverloaded);\n",
+                "  if (!fits && total_bytes == 0) return fail(Errc::kOverloaded);\n",
+            ),
+        ),
+    ),
+    PlantedBug(
         "sockets-never-closed",
         ("own",),
         "A connection that ended is shut down and its descriptor kept: each reconnect costs one, "
