@@ -5,8 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <chrono>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -15,16 +13,13 @@
 #include <vector>
 
 #include "engine/io/uring_io.h"
-#include "engine/shard/identity.h"
+#include "engine/shard/node_start.h"
 #include "engine/shard/shard.h"
 
 namespace sluice {
 namespace {
 
 using shard::Shard;
-
-constexpr int kListenTries = 60;
-constexpr std::chrono::milliseconds kListenPause{50};
 
 std::string uring_problem(int error) {
   return std::string("cannot set up io_uring: ") + std::strerror(error) +
@@ -67,9 +62,6 @@ class EngineImpl final : public Engine {
   ~EngineImpl() override {
     request_stop();
     (void)wait();
-    if (io_ == nullptr) return;
-    if (listener_ != io::Handle::kNone) io_->close(listener_);
-    if (lock_ != io::Handle::kNone) io_->close(lock_);
   }
 
   /// Empty, or why it cannot start.
@@ -79,31 +71,18 @@ class EngineImpl final : public Engine {
     auto made = io::make_uring_io({.submission_entries = 8, .completion_entries = 16}, error);
     if (!made) return uring_problem(error);
     io_ = std::move(*made);
-    if (auto why = resolve_peers(); !why.empty()) return why;
-
     const auto cores = allowed_cores();
     const auto shards_default =
         std::clamp<std::uint32_t>(static_cast<std::uint32_t>(cores.size()), 1, 64);
-    auto opened = shard::open_directory(*io_, config_.data_dir,
-                                        {.directory = {},
-                                         .node = config_.node_id,
-                                         .cluster_name = config_.cluster_name,
-                                         .shards = config_.shards},
-                                        shards_default);
-    if (!opened) return opened.error();
-    lock_ = opened->lock;
-    identity_ = opened->identity;
-    config_.shards = identity_.shards;
-    if (config_.groups / config_.shards > kGroupsPerShardMax) {
-      return std::to_string(config_.groups) + " groups are too many for " +
-             std::to_string(config_.shards) + " shards; start a new directory with more --shards";
-    }
-    if (auto why = listen(); !why.empty()) return why;
+    auto node = shard::NodeStart::open(*io_, config_, shards_default);
+    if (!node) return node.error();
+    node_ = std::move(*node);
+    port_ = node_->port();
     return start_threads(cores);
   }
 
   [[nodiscard]] std::uint16_t port() const override { return port_; }
-  [[nodiscard]] std::uint32_t shards() const override { return identity_.shards; }
+  [[nodiscard]] std::uint32_t shards() const override { return node_->shards(); }
 
   void request_stop() override {
     const std::lock_guard lock(mutex_);
@@ -123,50 +102,14 @@ class EngineImpl final : public Engine {
   }
 
  private:
-  std::string listen() {
-    const auto endpoint = io_->resolve(config_.listen);
-    if (!endpoint) {
-      return "cannot resolve the address to listen on, '" + config_.listen +
-             "'; give HOST:PORT with a host of this machine";
-    }
-    // The kernel takes a killed process's ring down some time after the process, and the ring holds
-    // the listening socket: a node that is started again at once waits for its own ghost.
-    int error = 0;
-    auto listener = io_->listen(*endpoint, error);
-    for (int i = 0; i < kListenTries && !listener && error == EADDRINUSE; ++i) {
-      std::this_thread::sleep_for(kListenPause);
-      listener = io_->listen(*endpoint, error);
-    }
-    if (!listener) {
-      return "cannot listen on " + config_.listen + ": " + std::strerror(error) +
-             "; name another --listen address, or stop who uses it";
-    }
-    listener_ = *listener;
-    port_ = io_->local_port(listener_);
-    return {};
-  }
-
-  std::string resolve_peers() {
-    for (const PeerAddress& peer : config_.peers) {
-      if (peer.node == config_.node_id) continue;
-      const auto endpoint = io_->resolve(peer.address);
-      if (!endpoint) {
-        return "cannot resolve the address of node " + std::to_string(peer.node.value()) + ", '" +
-               peer.address + "'; give HOST:PORT";
-      }
-      peers_.emplace_back(peer.node, *endpoint);
-    }
-    return {};
-  }
-
   std::string start_threads(const std::vector<int>& cores) {
-    shards_.assign(identity_.shards, nullptr);
-    for (std::uint32_t i = 0; i < identity_.shards; ++i) {
+    shards_.assign(node_->shards(), nullptr);
+    for (std::uint32_t i = 0; i < node_->shards(); ++i) {
       const int core = cores.empty() ? -1 : cores[(config_.first_core + i) % cores.size()];
       threads_.emplace_back([this, i, core] { run_shard(ShardId(i), core); });
     }
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [this] { return opened_ + not_opened_ == identity_.shards; });
+    changed_.wait(lock, [this] { return opened_ + not_opened_ == node_->shards(); });
     if (not_opened_ == 0) {
       all_open_ = true;
     } else {
@@ -215,12 +158,7 @@ class EngineImpl final : public Engine {
   }
 
   Shard::Options shard_options(ShardId id) {
-    Shard::Options options;
-    options.config = config_;
-    options.identity = identity_;
-    options.shard = id;
-    options.peers = peers_;
-    if (id == ShardId(0)) options.listener = listener_;
+    Shard::Options options = node_->shard_options(id);
     options.hand_over = [this](ShardId to, shard::Connection::Moved moved) {
       const std::lock_guard lock(mutex_);
       if (Shard* shard = shards_[to.value()]) {
@@ -236,16 +174,12 @@ class EngineImpl final : public Engine {
       }
       request_stop();
     };
-    options.on_notice = config_.on_notice;
     return options;
   }
 
   Config config_;
-  shard::DirectoryIdentity identity_;
-  std::vector<std::pair<NodeId, io::Endpoint>> peers_;
-  std::unique_ptr<io::Io> io_;  // of the starting thread: directory, lock, listener
-  io::Handle lock_ = io::Handle::kNone;
-  io::Handle listener_ = io::Handle::kNone;
+  std::unique_ptr<io::Io> io_;  // of the starting thread
+  std::unique_ptr<shard::NodeStart> node_;
   std::uint16_t port_ = 0;
   std::vector<std::thread> threads_;
 

@@ -61,6 +61,8 @@ class Completion {
     pending_ = false;
     handler_(owner_, result);  // may destroy *this or submit it again
   }
+  /// The process that submitted it is gone (in a simulator): the handler never runs.
+  void abandon() { pending_ = false; }
   std::uint64_t io_state[4] = {};  // private to the Io
 
  private:

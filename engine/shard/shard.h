@@ -13,6 +13,7 @@
 #include <expected>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -64,6 +65,12 @@ class Shard : private GroupCommit::Events,
   /// One round of the loop, for those who drive several shards from one thread.
   void step();
   [[nodiscard]] bool stopped() const { return stopped_; }
+
+  // For those who check it between two steps, from its own thread.
+  [[nodiscard]] const Groups& groups() const { return groups_; }
+  [[nodiscard]] GroupCommit& commit() { return commit_; }
+  [[nodiscard]] std::span<const std::unique_ptr<Inbound>> inbounds() const { return inbounds_; }
+  [[nodiscard]] std::span<const std::unique_ptr<PeerLink>> links() const { return links_; }
 
  private:
   Shard(io::Io& io, Options options, const struct Recovered& recovered);

@@ -1,0 +1,408 @@
+#include "tests/sim/checks.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/shard/identity.h"
+#include "segments/segment_log.h"
+
+namespace sluice::sim {
+namespace {
+
+constexpr std::uint64_t kStepsPerBoundsCheck = 32;
+
+std::string number(auto id) { return std::to_string(id.value()); }
+
+}  // namespace
+
+Checks::Checks(World& world, ShadowLog& shadow, Options options)
+    : world_(world), shadow_(shadow), options_(options), newest_(options.groups) {}
+
+void Checks::violated(const Node& node, GroupId group, const std::string& what) {
+  world_.report(node.name() + " group " + number(group) + ": " + what);
+}
+
+Checks::Seen& Checks::seen(const Node& node, GroupId group) {
+  return seen_[{node.number(), group.value()}];
+}
+
+Checks::ShardSeen& Checks::shard_seen(const Node& node, ShardId shard) {
+  return shard_seen_[{node.number(), shard.value()}];
+}
+
+ShardId Checks::shard_of(const Node&, GroupId group, std::size_t shards) {
+  return ShardId(group.value() % static_cast<std::uint32_t>(shards));
+}
+
+std::string Checks::file_of(const Node& node, ShardId shard, Epoch epoch) const {
+  return shard::shard_directory(node.config().data_dir, shard) + "/" +
+         segments::SegmentLog::segment_name(epoch);
+}
+
+// --- from inside -----------------------------------------------------------------------------
+
+void Checks::on_recovered(Node& node, shard::Shard& shard) {
+  for (const auto& group : shard.groups().all()) {
+    Seen& was = seen(node, group->id);
+    const Term term = group->raft.term();
+    const auto vote = was.votes.find(term.value());
+    const bool term_lost = term < was.spoken_term;
+    const bool vote_lost = vote != was.votes.end() && group->raft.hard_state().vote != vote->second;
+    const auto* kept = group->index.find(was.promise_index);
+    const bool entries_lost =
+        group->index.last_index() < was.promise_index ||
+        (kept != nullptr && kept->header_checksum != was.promise_checksum);
+    if (term_lost || vote_lost || entries_lost) {
+      if (node.machine().disk->has_lied()) {
+        // Nobody could tell: to let it speak on would be more than one failure.
+        node.final = true;
+        world_.trace(node.name(), "lost what it promised, because its disk lied: stays down");
+        world_.after(0, [&node] { node.kill(); });
+        return;
+      }
+      if (term_lost) {
+        violated(node, group->id, "came back in term " + number(term) + " but has spoken in term " +
+                                      number(was.spoken_term) + " (S3)");
+      }
+      if (vote_lost) {
+        violated(node, group->id, "came back without its vote for node " + number(vote->second) +
+                                      " in term " + number(term) + " (S3)");
+      }
+      if (entries_lost) {
+        violated(node, group->id, "came back with a log up to " + number(group->index.last_index()) +
+                                      " but has acknowledged " + number(was.promise_index) +
+                                      " (S31)");
+      }
+    }
+    was.term = term;
+    was.commit = Index{};
+    was.last_checksum = 0;
+    was.last_index = Index{};
+    was.led = false;
+    check_new_batches(node, *group, was);
+  }
+}
+
+void Checks::on_step(Node& node, shard::Shard& shard) {
+  check_durable(node, shard);
+  for (const auto& group : shard.groups().all()) check_group(node, shard, *group);
+  const ShardId id(shard.groups().all().empty()
+                       ? 0
+                       : shard.groups().all().front()->id.value() %
+                             static_cast<std::uint32_t>(node.shards().size()));
+  if (++shard_seen(node, id).steps % kStepsPerBoundsCheck == 0) check_bounds(node, shard);
+}
+
+void Checks::on_gone(Node& node) {
+  for (auto& [key, was] : shard_seen_) {
+    if (key.first == node.number()) was.verified = ChunkSeq{};
+  }
+}
+
+void Checks::forget_promises(Node& node) {
+  for (auto& [key, was] : seen_) {
+    if (key.first == node.number()) was = Seen{};
+  }
+}
+
+void Checks::check_group(Node& node, shard::Shard& shard, const shard::Group& group) {
+  Seen& was = seen(node, group.id);
+  check_terms(node, group, was);
+  if (group.index.last_checksum() != was.last_checksum ||
+      group.index.last_index() != was.last_index) {
+    check_new_batches(node, group, was);
+  }
+  check_leader(node, shard, group, was);
+  if (group.raft.commit_index() != was.commit) check_commit(node, shard, group, was);
+}
+
+void Checks::check_terms(Node& node, const shard::Group& group, Seen& was) {
+  const Term term = group.raft.term();
+  if (term < was.term) {
+    violated(node, group.id,
+             "term went back from " + number(was.term) + " to " + number(term));
+  }
+  was.term = term;
+}
+
+void Checks::check_new_batches(Node& node, const shard::Group& group, Seen& was) {
+  const auto& index = group.index;
+  if (index.last_index() != group.raft.log().last_index()) {
+    violated(node, group.id, "Raft's view ends at " + number(group.raft.log().last_index()) +
+                                 ", the index at " + number(index.last_index()));
+  }
+  // By the chain of checksums: from the end back to a batch that was seen before.
+  for (std::size_t i = index.batch_count(); i > 0; --i) {
+    const auto& entry = index.batch(i - 1);
+    const auto [at, fresh] = batches_.try_emplace(
+        {group.id.value(), entry.first_index.value(), entry.term.value()}, entry.header_checksum);
+    if (at->second != entry.header_checksum) {
+      violated(node, group.id, "two batches at index " + number(entry.first_index) + " of term " +
+                                   number(entry.term) + " differ (log matching)");
+    }
+    if (!fresh) break;
+  }
+  take_back_promise(group, was);
+  was.last_checksum = index.last_checksum();
+  was.last_index = index.last_index();
+}
+
+/// What a newer leader made it truncate is no longer promised; what is committed always is.
+void Checks::take_back_promise(const shard::Group& group, Seen& was) {
+  const auto* here = group.index.find(was.promise_index);
+  if (was.promise_index == Index{} || was.promise_index < group.index.first_index()) return;
+  if (here != nullptr && here->header_checksum == was.promise_checksum) return;
+  was.promise_index = std::min(was.promise_index, shadow_.last_index(group.id));
+  const auto* committed = shadow_.find(group.id, was.promise_index);
+  was.promise_checksum = committed != nullptr ? committed->checksum : 0;
+  if (committed != nullptr) was.promise_index = committed->last();
+}
+
+void Checks::promise(Seen& was, Index index, Term term, const segments::GroupIndex::Entry& entry) {
+  was.promise_term = std::max(was.promise_term, term);
+  if (index <= was.promise_index) return;
+  was.promise_index = index;
+  was.promise_checksum = entry.header_checksum;
+}
+
+void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was) {
+  const bool leads = group.raft.role() == raft::Role::kLeader;
+  if (!leads) {
+    was.led = false;
+    return;
+  }
+  const Term term = group.raft.term();
+  Leadership& newest = newest_[group.id.value()];
+  if (was.led && newest.node == &node && newest.term == term) return;
+  if (!was.led) {
+    const auto [at, fresh] =
+        leaders_.try_emplace({group.id.value(), term.value()}, node.number());
+    if (fresh) {
+      ++elections_;
+      world_.trace(node.name(), "leads group " + number(group.id) + " in term " + number(term));
+    }
+    if (at->second != node.number()) {
+      violated(node, group.id, "is the second leader of term " + number(term) + " (S2)");
+    }
+    record_vote(node, group.id, term, node.id());
+    was.spoken_term = std::max(was.spoken_term, term);
+    if (options_.nodes > 1 && group.hard_state_at.seq > shard.commit().log().durable_seq()) {
+      violated(node, group.id, "leads term " + number(term) + " before its own vote is durable");
+    }
+    // Leader completeness (Raft §5.4.3).
+    if (const auto* committed = shadow_.last(group.id)) {
+      const auto* here = group.index.find(committed->last());
+      const bool trimmed = group.index.first_index() > committed->last();
+      if (!trimmed && (here == nullptr || here->header_checksum != committed->checksum) &&
+          term >= committed->term) {
+        violated(node, group.id, "leads term " + number(term) + " without the committed entry " +
+                                     number(committed->last()) + " (S4)");
+      }
+    }
+  }
+  was.led = true;
+  if (term > newest.term) newest = {term, &node};
+}
+
+void Checks::check_commit(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was) {
+  const Index commit = group.raft.commit_index();
+  if (commit < was.commit) {
+    violated(node, group.id, "commit index went back from " + number(was.commit) + " to " +
+                                 number(commit));
+    return;
+  }
+  if (commit > group.index.last_index()) {
+    violated(node, group.id, "commit index " + number(commit) + " is beyond its log (S8)");
+    return;
+  }
+  const Index from = std::max(was.commit.next(), group.index.first_index());
+  for (const auto* entry = group.index.find(from);
+       entry != nullptr && entry->first_index <= commit; entry = group.index.next(entry)) {
+    const auto* known = shadow_.find(group.id, entry->first_index);
+    if (known != nullptr) {
+      if (known->first != entry->first_index || known->checksum != entry->header_checksum) {
+        violated(node, group.id, "committed another entry at " + number(entry->first_index) +
+                                     " than was committed before");
+      }
+      continue;
+    }
+    if (entry->first_index != shadow_.last_index(group.id).next()) {
+      violated(node, group.id, "committed " + number(entry->first_index) +
+                                   ", and the entries before it nobody committed");
+      return;
+    }
+    if (options_.fsync_always) check_quorum(node, group.id, *entry);
+    // From memory as long as it is there: a quorum without the leader may commit before the
+    // leader's own write has begun.
+    const ShardId id = shard_of(node, group.id, node.shards().size());
+    auto bytes = shard.commit().tail().find(entry->location);
+    std::vector<std::byte> from_disk;
+    if (bytes.empty()) {
+      from_disk = node.machine().disk->peek(file_of(node, id, entry->location.epoch),
+                                            entry->location.offset, entry->location.size_bytes);
+      bytes = from_disk;
+    }
+    if (bytes.empty() || BatchView::trusted(bytes).header_checksum() != entry->header_checksum) {
+      violated(node, group.id, "committed " + number(entry->first_index) +
+                                   " and has its bytes neither in memory nor on disk");
+      return;
+    }
+    shadow_.append(group.id, BatchView::trusted(bytes), node.name());
+  }
+  was.commit = commit;
+  const auto* last = group.index.find(commit);
+  const ShardId own = shard_of(node, group.id, node.shards().size());
+  if (last != nullptr && last->location.seq <= shard_seen(node, own).verified) {
+    promise(was, commit, group.raft.term(), *last);
+  }
+}
+
+/// Every batch and hard state of chunks that the node believes durable is so in the disk model.
+void Checks::check_durable(Node& node, shard::Shard& shard) {
+  const auto groups = shard.groups().all();
+  if (groups.empty()) return;
+  const ShardId id = shard_of(node, groups.front()->id, node.shards().size());
+  ShardSeen& was = shard_seen(node, id);
+  const ChunkSeq durable = shard.commit().log().durable_seq();
+  if (durable <= was.verified) return;
+  const Disk& disk = *node.machine().disk;
+  if (!disk.has_lied()) {
+    const auto check = [&](const segments::Location& at, GroupId group, const char* what) {
+      if (at.seq <= was.verified || at.seq > durable) return;
+      if (disk.is_durable(file_of(node, id, at.epoch), at.offset, at.size_bytes)) return;
+      violated(node, group, std::string("counts a ") + what + " in chunk " + number(at.seq) +
+                                " as durable that a power failure would take");
+    };
+    for (const auto& group : groups) {
+      for (std::size_t i = group->index.batch_count(); i > 0; --i) {
+        const auto& at = group->index.batch(i - 1).location;
+        if (at.seq <= was.verified) break;
+        check(at, group->id, "batch");
+      }
+      if (group->hard_state_at.seq != ChunkSeq{}) check(group->hard_state_at, group->id, "vote");
+    }
+  }
+  was.verified = durable;
+}
+
+bool Checks::holds_durably(Node& node, GroupId group, const segments::GroupIndex::Entry& entry) {
+  const Seen& was = seen(node, group);
+  const bool promised = was.promise_index >= entry.last_index() && was.promise_term >= entry.term;
+  if (promised || node.shards().empty()) return promised;
+  shard::Shard* shard = node.shards()[group.value() % node.shards().size()];
+  if (shard == nullptr) return false;
+  for (const auto& other : shard->groups().all()) {
+    if (other->id != group) continue;
+    const auto* here = other->index.find(entry.first_index);
+    return here != nullptr && here->header_checksum == entry.header_checksum &&
+           here->location.seq <=
+               shard_seen(node, shard_of(node, group, node.shards().size())).verified;
+  }
+  return false;
+}
+
+void Checks::check_quorum(Node& node, GroupId group, const segments::GroupIndex::Entry& entry) {
+  std::size_t holders = 0;
+  for (Node* other : nodes_) {
+    if (holds_durably(*other, group, entry)) ++holders;
+  }
+  if (holders <= options_.nodes / 2) {
+    violated(node, group, "committed " + number(entry.first_index) + ", which is durable on " +
+                              std::to_string(holders) + " of " + std::to_string(options_.nodes) +
+                              " nodes (S7)");
+  }
+}
+
+void Checks::check_bounds(Node& node, shard::Shard& shard) {
+  const Config& config = node.config();
+  const std::size_t chunk = config.batch_bytes_max + std::size_t{4} * segments::kBlockBytes;
+  const std::size_t tail_max = std::max<std::size_t>(config.tail_bytes, 9 * chunk);
+  if (shard.commit().tail().bytes_used() > tail_max) {
+    world_.report(node.name() + ": " + std::to_string(shard.commit().tail().bytes_used()) +
+                  " bytes of chunks in memory (S43)");
+  }
+  for (const auto& group : shard.groups().all()) {
+    if (group->raft.uncommitted_bytes() > config.uncommitted_bytes_max + config.batch_bytes_max &&
+        group->raft.role() == raft::Role::kLeader) {
+      violated(node, group->id, std::to_string(group->raft.uncommitted_bytes()) +
+                                    " uncommitted bytes (S52)");
+    }
+  }
+  // What is queued for one connection: the bound, and what one more reply or frame may add to it.
+  const std::size_t frame = config.batch_bytes_max + (std::size_t{2} << 20);
+  const std::size_t queue_max = 4 * std::max<std::size_t>(config.send_queue_bytes_max, 2 * frame) +
+                                2 * frame;
+  for (const auto& inbound : shard.inbounds()) {
+    if (inbound && inbound->queued_bytes() > queue_max) {
+      world_.report(node.name() + ": " + std::to_string(inbound->queued_bytes()) +
+                    " bytes queued for one connection (S43)");
+    }
+  }
+}
+
+// --- what nodes say --------------------------------------------------------------------------
+
+void Checks::on_sent(Node& node, const Socket& socket, std::span<const std::byte> bytes) {
+  if (socket.to_machine >= nodes_.size()) return;  // to a client: judged by what it understands
+  FrameTap& tap = taps_[socket.number];
+  tap.take(bytes, [&](const FrameView& frame) {
+    if (frame.kind != FrameKind::kPeerMessages) return;
+    const auto messages = envelope_as<wire::PeerMessages>(frame);
+    if (messages) on_peer_messages(node, socket, **messages);
+  });
+  if (tap.broken()) world_.report(node.name() + " sent bytes that are no frames");
+}
+
+void Checks::on_peer_messages(Node& node, const Socket& socket,
+                              const wire::PeerMessages& messages) {
+  if (const auto* replies = messages.vote_replies()) {
+    for (const auto* reply : *replies) on_vote(node, socket.to_machine, *reply);
+  }
+  if (const auto* replies = messages.append_replies()) {
+    for (const auto* reply : *replies) on_append_reply(node, *reply);
+  }
+}
+
+void Checks::record_vote(Node& node, GroupId group, Term term, NodeId candidate) {
+  const auto [at, fresh] = seen(node, group).votes.try_emplace(term.value(), candidate);
+  if (!fresh && at->second != candidate) {
+    violated(node, group, "voted for nodes " + number(at->second) + " and " + number(candidate) +
+                              " in term " + number(term) + " (S3)");
+  }
+}
+
+void Checks::on_vote(Node& node, std::size_t to, const wire::VoteReply& reply) {
+  if (reply.pre_vote() != 0) return;  // promises nothing
+  const GroupId group(reply.group());
+  Seen& was = seen(node, group);
+  was.spoken_term = std::max(was.spoken_term, Term(reply.term()));
+  if (reply.granted() != 0) record_vote(node, group, Term(reply.term()), nodes_[to]->id());
+}
+
+void Checks::on_append_reply(Node& node, const wire::AppendReply& reply) {
+  const GroupId group(reply.group());
+  Seen& was = seen(node, group);
+  const Term term(reply.term());
+  was.spoken_term = std::max(was.spoken_term, term);
+  if (reply.rejected() != 0 || node.shards().empty()) return;
+  shard::Shard* shard = node.shards()[group.value() % node.shards().size()];
+  if (shard == nullptr) return;
+  const Index match(reply.match_index());
+  for (const auto& here : shard->groups().all()) {
+    if (here->id != group || here->raft.term() != term) continue;
+    if (match > here->index.last_index()) {
+      violated(node, group, "acknowledged " + number(match) + " and has only " +
+                                number(here->index.last_index()));
+      return;
+    }
+    const auto* entry = here->index.find(match);
+    const ChunkSeq verified =
+        shard_seen(node, shard_of(node, group, node.shards().size())).verified;
+    if (options_.fsync_always && entry != nullptr && entry->location.seq > verified) {
+      violated(node, group, "acknowledged " + number(match) + " before it was durable (S31)");
+    }
+    if (entry != nullptr) promise(was, match, term, *entry);
+  }
+}
+
+}  // namespace sluice::sim

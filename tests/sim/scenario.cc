@@ -1,0 +1,327 @@
+#include "tests/sim/scenario.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <sstream>
+
+namespace sluice::sim {
+namespace {
+
+constexpr std::array<std::string_view, kFaultKinds> kNames = {
+    "kill",        "power",       "stop",        "pause",       "cut",
+    "reset",       "slow",        "narrow",      "flip",        "short-io",
+    "disk-stall",  "disk-full",   "disk-short",  "read-error",  "write-error",
+    "sync-error",  "misdirected-write", "misdirected-read", "flip-on-read", "rot",
+    "wipe",        "old-disk"};
+
+bool needs_liar(FaultKind kind) {
+  switch (kind) {
+    case FaultKind::kReadError:
+    case FaultKind::kWriteError:
+    case FaultKind::kSyncError:
+    case FaultKind::kMisdirectedWrite:
+    case FaultKind::kMisdirectedRead:
+    case FaultKind::kFlipOnRead:
+    case FaultKind::kRot:
+    case FaultKind::kWipe:
+    case FaultKind::kOldDisk:
+      return true;
+    default:
+      return false;
+  }
+}
+
+class Drawer {
+ public:
+  Drawer(std::uint64_t seed, const DrawOptions& options)
+      : random_(seed, options.liveness ? "liveness" : "safety"), options_(options) {
+    scenario_.seed = seed;
+    scenario_.liveness = options.liveness;
+  }
+
+  Scenario draw() {
+    draw_cluster();
+    draw_workload();
+    if (!options_.calm) draw_faults();
+    return std::move(scenario_);
+  }
+
+ private:
+  void draw_cluster() {
+    static constexpr std::uint32_t kNodes[] = {3, 3, 3, 5};
+    static constexpr std::uint32_t kShards[] = {1, 1, 2, 3};
+    static constexpr std::uint32_t kTicks[] = {10, 20, 50};
+    static constexpr std::uint32_t kElections[] = {200, 400, 800};
+    static constexpr std::uint32_t kBatches[] = {4096, 4096, 16384};
+    static constexpr const char* kPolicies[] = {"always", "always", "always", "always",
+                                                "interval=10ms", "never"};
+    static constexpr std::uint32_t kLatencies[] = {20, 50, 200, 2000};
+    Scenario& s = scenario_;
+    s.nodes = random_.pick(kNodes);
+    s.shards = random_.pick(kShards);
+    s.groups = static_cast<std::uint32_t>(random_.between(s.shards, s.shards + 3));
+    s.clients = static_cast<std::uint32_t>(random_.between(1, 3));
+    s.tick_ms = random_.pick(kTicks);
+    s.election_ms = std::max(random_.pick(kElections), 6 * s.tick_ms);
+    s.heartbeat_ms = std::max(s.election_ms / 5, s.tick_ms);
+    s.fsync = random_.pick(kPolicies);
+    s.batch_bytes_max = random_.pick(kBatches);
+    // Small, so that rollovers, retirements and reads from disk happen all the time.
+    s.segment_bytes = std::uint64_t{s.batch_bytes_max + 8192} * random_.between(4, 12);
+    s.writes_inflight_max = static_cast<std::uint32_t>(random_.between(1, 4));
+    s.inflight_bytes_max = random_.between(1, 16) * 8192;
+    s.uncommitted_bytes_max = random_.between(4, 32) * 8192;
+    s.latency_us = random_.pick(kLatencies);
+    s.clock_ppm = random_.coin() ? static_cast<std::uint32_t>(random_.below(50'000)) : 0;
+  }
+
+  void draw_workload() {
+    static constexpr std::uint32_t kIntervals[] = {2000, 5000, 20'000};
+    static constexpr std::uint32_t kSizes[] = {16, 200, 200, 1500};
+    Scenario& s = scenario_;
+    s.producers = static_cast<std::uint32_t>(random_.below(4));
+    s.interval_us = random_.pick(kIntervals);
+    s.burst = static_cast<std::uint32_t>(random_.between(1, 8));
+    s.entry_bytes_max = random_.pick(kSizes);
+    s.window = static_cast<std::uint32_t>(random_.between(1, 64));
+    s.plain = random_.coin() || s.producers == 0;
+    s.named = random_.coin();
+    s.reads = random_.coin();
+    s.trims = random_.coin();
+    s.faults_end = random_.between(3, 12) * kSecond;
+  }
+
+  void draw_faults() {
+    Scenario& s = scenario_;
+    // Whose disk may lie: a minority, often nobody's.
+    if (random_.coin()) {
+      for (std::uint32_t left = (s.nodes - 1) / 2; left > 0; --left) {
+        s.liars |= 1u << random_.below(s.nodes);
+      }
+    }
+    std::vector<FaultKind> kinds;
+    for (std::size_t i = 0; i < kFaultKinds; ++i) {
+      const auto kind = static_cast<FaultKind>(i);
+      const bool on = random_.coin();
+      if (!on || (needs_liar(kind) && s.liars == 0)) continue;
+      // A policy that promises nothing across a power failure gets none.
+      if (s.fsync != "always" && (kind == FaultKind::kPower || needs_liar(kind))) continue;
+      // Not before a node can tell that its directory is another (S56, S57).
+      if (kind == FaultKind::kWipe || kind == FaultKind::kOldDisk) continue;
+      kinds.push_back(kind);
+    }
+    if (kinds.empty()) return;
+    // Up to three of them dominate.
+    const std::size_t common = kinds.size();
+    for (std::uint64_t i = random_.below(4); i > 0; --i) {
+      kinds.insert(kinds.end(), 8, kinds[random_.below(common)]);
+    }
+    const std::uint64_t count = random_.between(1, 40);
+    for (std::uint64_t i = 0; i < count; ++i) draw_fault(kinds[random_.below(kinds.size())]);
+    if (random_.below(3) == 0) draw_partition();
+    std::ranges::stable_sort(s.faults, {}, &Fault::at);
+  }
+
+  void draw_fault(FaultKind kind) {
+    Scenario& s = scenario_;
+    Fault f;
+    f.kind = kind;
+    f.at = random_.below(s.faults_end);
+    // Most are short; some last.
+    const Time longest = random_.below(4) == 0 ? s.faults_end : kSecond;
+    f.until = f.at + random_.between(kMs, longest);
+    f.a = needs_liar(kind) ? liar() : random_.below(s.nodes);
+    switch (kind) {
+      case FaultKind::kCut:
+      case FaultKind::kReset:
+      case FaultKind::kSlow:
+      case FaultKind::kNarrow:
+      case FaultKind::kFlip:
+      case FaultKind::kShortIo:
+        f.a = random_.below(s.nodes + s.clients);
+        f.b = random_.below(s.nodes);
+        if (f.a == f.b) f.b = (f.b + 1) % s.nodes;
+        if (random_.coin()) std::swap(f.a, f.b);
+        break;
+      default:
+        break;
+    }
+    static constexpr std::uint64_t kRates[] = {1'000, 10'000, 100'000};
+    switch (kind) {
+      case FaultKind::kReset:
+        f.amount = random_.below(2);
+        break;
+      case FaultKind::kSlow:
+        f.amount = random_.between(1'000, 300'000);
+        break;
+      case FaultKind::kNarrow:
+        f.amount = random_.between(1, 500);
+        break;
+      case FaultKind::kDiskFull:
+        f.amount = random_.below(100);
+        break;
+      case FaultKind::kShortIo:
+      case FaultKind::kDiskShort:
+        f.amount = 300'000;
+        break;
+      default:
+        f.amount = random_.pick(kRates);
+        break;
+    }
+    s.faults.push_back(f);
+  }
+
+  std::size_t liar() {
+    for (;;) {
+      const std::size_t node = random_.below(scenario_.nodes);
+      if ((scenario_.liars >> node & 1) != 0) return node;
+    }
+  }
+
+  /// Halves, a bridge (one node sees both sides), or a ring (each sees two neighbours).
+  void draw_partition() {
+    Scenario& s = scenario_;
+    Fault f;
+    f.kind = FaultKind::kCut;
+    f.at = random_.below(s.faults_end);
+    f.until = f.at + random_.between(100 * kMs, s.faults_end);
+    const std::uint64_t shape = random_.below(3);
+    const std::size_t n = s.nodes;
+    const std::size_t shift = random_.below(n);
+    const auto separated = [&](std::size_t i, std::size_t j) {
+      if (shape == 2) return (i + 1) % n != j && (j + 1) % n != i;
+      if (shape == 1 && (i == n - 1 || j == n - 1)) return false;
+      return (i < n / 2) != (j < n / 2);
+    };
+    for (std::size_t i = 0; i < n; ++i) {
+      for (std::size_t j = 0; j < n; ++j) {
+        if (i == j || !separated(i, j)) continue;
+        f.a = (i + shift) % n;
+        f.b = (j + shift) % n;
+        s.faults.push_back(f);
+      }
+    }
+  }
+
+  Random random_;
+  DrawOptions options_;
+  Scenario scenario_;
+};
+
+/// Calls field(name, value) for every setting.
+template <class S, class F>
+void for_settings(S& s, F&& field) {
+  field("seed", s.seed);
+  field("liveness", s.liveness);
+  field("nodes", s.nodes);
+  field("shards", s.shards);
+  field("groups", s.groups);
+  field("clients", s.clients);
+  field("fsync", s.fsync);
+  field("tick_ms", s.tick_ms);
+  field("election_ms", s.election_ms);
+  field("heartbeat_ms", s.heartbeat_ms);
+  field("batch_bytes_max", s.batch_bytes_max);
+  field("segment_bytes", s.segment_bytes);
+  field("writes_inflight_max", s.writes_inflight_max);
+  field("inflight_bytes_max", s.inflight_bytes_max);
+  field("uncommitted_bytes_max", s.uncommitted_bytes_max);
+  field("latency_us", s.latency_us);
+  field("clock_ppm", s.clock_ppm);
+  field("producers", s.producers);
+  field("interval_us", s.interval_us);
+  field("burst", s.burst);
+  field("entry_bytes_max", s.entry_bytes_max);
+  field("window", s.window);
+  field("operations_max", s.operations_max);
+  field("plain", s.plain);
+  field("named", s.named);
+  field("reads", s.reads);
+  field("trims", s.trims);
+  field("faults_end", s.faults_end);
+  field("liars", s.liars);
+}
+
+bool parse_value(std::string_view text, std::string& value) {
+  value = text;
+  return true;
+}
+bool parse_value(std::string_view text, bool& value) {
+  value = text == "1";
+  return text == "0" || text == "1";
+}
+template <class T>
+bool parse_value(std::string_view text, T& value) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  return error == std::errc{} && end == text.data() + text.size();
+}
+
+}  // namespace
+
+Scenario draw_scenario(std::uint64_t seed, const DrawOptions& options) {
+  return Drawer(seed, options).draw();
+}
+
+std::string to_text(const Fault& fault) {
+  std::ostringstream out;
+  out << "fault " << kNames[static_cast<std::size_t>(fault.kind)] << " at=" << fault.at
+      << " until=" << fault.until << " a=" << fault.a << " b=" << fault.b
+      << " amount=" << fault.amount;
+  return out.str();
+}
+
+std::string to_text(const Scenario& scenario) {
+  std::ostringstream out;
+  out << "# sluice simulator scenario; times in ns, machines from 0: nodes, then clients\n";
+  for_settings(scenario, [&](std::string_view name, const auto& value) {
+    out << name << ' ' << value << '\n';
+  });
+  for (const Fault& fault : scenario.faults) out << to_text(fault) << '\n';
+  return out.str();
+}
+
+std::expected<Scenario, std::string> parse_scenario(std::string_view text) {
+  Scenario scenario;
+  std::istringstream in{std::string(text)};
+  std::string line;
+  while (std::getline(in, line)) {
+    if (line.empty() || line.starts_with('#')) continue;
+    std::istringstream words(line);
+    std::string name, value;
+    words >> name >> value;
+    if (name == "fault") {
+      Fault fault;
+      const auto kind = std::ranges::find(kNames, value);
+      if (kind == kNames.end()) return std::unexpected("no such fault: " + value);
+      fault.kind = static_cast<FaultKind>(kind - kNames.begin());
+      std::string part;
+      while (words >> part) {
+        const auto equals = part.find('=');
+        if (equals == std::string::npos) return std::unexpected("not NAME=VALUE: " + part);
+        const std::string key = part.substr(0, equals);
+        const std::string_view number = std::string_view(part).substr(equals + 1);
+        bool good = false;
+        if (key == "at") good = parse_value(number, fault.at);
+        if (key == "until") good = parse_value(number, fault.until);
+        if (key == "a") good = parse_value(number, fault.a);
+        if (key == "b") good = parse_value(number, fault.b);
+        if (key == "amount") good = parse_value(number, fault.amount);
+        if (!good) return std::unexpected("not understood: " + part);
+      }
+      scenario.faults.push_back(fault);
+      continue;
+    }
+    bool known = false, good = false;
+    for_settings(scenario, [&](std::string_view setting, auto& field) {
+      if (setting != name) return;
+      known = true;
+      good = parse_value(value, field);
+    });
+    if (!known) return std::unexpected("no such setting: " + name);
+    if (!good) return std::unexpected("not a value of " + name + ": " + value);
+  }
+  return scenario;
+}
+
+}  // namespace sluice::sim
