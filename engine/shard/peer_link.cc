@@ -25,7 +25,8 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       events_(events),
       window_(io, commit.files(), kReadWindowBytes, *this) {}
 
-PeerLink::~PeerLink() { SLUICE_CHECK(gone()); }
+// Its completions refuse to go with an operation in flight.
+PeerLink::~PeerLink() = default;
 
 // --- connecting ------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ void PeerLink::on_sent(Connection&) { pump(); }
 void PeerLink::pump() {
   if (!up_ || connection_->closing() || !connection_->can_gather()) return;
   gather_requests();
-  send_gathered();
+  if (up_) send_gathered();  // the node may have found its log damaged, and is stopping
 }
 
 void PeerLink::gather_requests() {
@@ -234,6 +235,8 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
     bytes += size;
     last = entry->last_index();
   }
+  // Damage was found on the way: the node stops, and this link is down already.
+  if (!up_) return Gathered::kDone;
   if (bytes == 0) {
     if (full) return Gathered::kFull;
     return reading_for_ == &group ? Gathered::kDone : Gathered::kBlocked;

@@ -55,7 +55,7 @@ class Checks final : public Node::Watcher {
     Index last_index;
     bool led = false;
     // Outlives the process:
-    Term spoken_term;      // of replies and requests that depend on it being durable
+    Term spoken_term;  // of votes, acknowledgements and leadership, which depend on it being durable
     // The newest acknowledgement, to a leader of this term, of everything up to this index; and the
     // batch that stood there.
     Term promise_term;

@@ -130,16 +130,26 @@ class Runner {
                 SLUICE_SIM_COMMIT, ull(scenario.seed), ull(scenario.seed),
                 scenario.liveness ? " --liveness" : "");
     std::fflush(stdout);
-    if (options_.shrink_tries > 0) shrink_and_write(scenario);
+    if (options_.shrink_tries > 0) shrink_and_write(scenario, outcome.violation);
     return !options_.stop_on_failure;
   }
 
-  void shrink_and_write(const Scenario& scenario) {
-    std::string last;
+  /// What broke, without the numbers: a smaller scenario must break the same.
+  [[nodiscard]] static std::string kind_of(const std::string& violation) {
+    std::string kind;
+    for (const char c : violation.substr(0, 60)) {
+      if (c < '0' || c > '9') kind += c;
+    }
+    return kind;
+  }
+
+  void shrink_and_write(const Scenario& scenario, const std::string& violation) {
+    std::string last = violation;
     const Scenario small = shrink(scenario, options_.shrink_tries, [&](const Scenario& candidate) {
       const Outcome outcome = run_in_child(candidate, {.events_max = options_.steps_max});
-      if (!outcome.violation.empty()) last = outcome.violation;
-      return !outcome.violation.empty();
+      const bool same = kind_of(outcome.violation) == kind_of(violation);
+      if (same) last = outcome.violation;
+      return same;
     });
     const std::string path = options_.directory + "/" + (scenario.liveness ? "liveness-" : "seed-") +
                              std::to_string(scenario.seed) + ".scenario";

@@ -207,7 +207,7 @@ class Run {
   }
 
   void begin(const Fault& fault) {
-    if (frozen_ || !exists(fault)) return;
+    if (faults_over_ || !exists(fault)) return;
     ++faults_;
     if (world_.tracing) world_.trace("fault", to_text(fault));
     Link& link = network_.link(fault.a, fault.b);
@@ -248,7 +248,7 @@ class Run {
   }
 
   void end(const Fault& fault) {
-    if (frozen_ || !exists(fault)) return;
+    if (faults_over_ || !exists(fault)) return;
     Link& link = network_.link(fault.a, fault.b);
     switch (fault.kind) {
       case FaultKind::kKill:
@@ -294,7 +294,9 @@ class Run {
   /// start again; what a lying one holds may be refused, for good.
   void supervise() {
     for (const auto& node : nodes_) {
-      if (node->state() != Node::State::kFailed || node->has_process() || node->final) continue;
+      if (node->has_process() || node->final) continue;
+      if (node->state() == Node::State::kDown && faults_over_) start(*node);
+      if (node->state() != Node::State::kFailed) continue;
       const Disk& disk = *node->machine().disk;
       const bool trouble = disk.has_lied() || disk.faults != DiskFaults{} ||
                            disk.capacity_pages != ~std::uint64_t{0} || had_errors(*node);
@@ -311,7 +313,7 @@ class Run {
       start(*node);
     }
     world_.after(500 * kMs, [this] {
-      if (!frozen_) supervise();
+      if (!unattended_) supervise();
     });
   }
 
@@ -348,7 +350,7 @@ class Run {
   }
 
   void check_safety() {
-    frozen_ = true;  // no fault begins or ends by itself any more
+    faults_over_ = true;
     for (std::size_t i = 0; i < machines_.size(); ++i) {
       for (std::size_t j = 0; j < machines_.size(); ++j) {
         if (i != j) mend_link(i, j);
@@ -356,8 +358,6 @@ class Run {
     }
     for (const auto& node : nodes_) mend(*node);
     world_.trace("world", "nothing fails any more");
-    frozen_ = false;
-    supervise();
     if (!until(world_.now() + kSecond)) return;
     for (const auto& client : clients_) client->drain();
     const bool rested = wait_for(kRestMax, "the cluster did not come to rest", [&] {
@@ -371,9 +371,10 @@ class Run {
       WorkloadClient& reader = *clients_.front();
       reader.read_everything(node->id());
       if (!wait_for(kRestMax, node->name() + " did not serve all that is committed",
-                    [&] { return reader.read_everything_done(); })) {
+                    [&] { return reader.read_everything_done() || !sound(*node); })) {
         return;
       }
+      reader.stop_reading();
     }
     stop_everything();
   }
@@ -403,7 +404,7 @@ class Run {
   }
 
   void stop_everything() {
-    frozen_ = true;
+    unattended_ = true;
     for (const auto& client : clients_) client->close();
     if (!wait_for(kStopMax, "a client did not close", [&] {
           return std::ranges::all_of(clients_, [](const auto& c) { return c->ended(); });
@@ -427,7 +428,8 @@ class Run {
 
   /// Faults stop for a quorum of nodes and the clients; the rest stays as it is, for ever.
   void check_liveness() {
-    frozen_ = true;
+    faults_over_ = true;
+    unattended_ = true;
     std::vector<Node*> quorum;
     Random random = world_.random_for("quorum");
     std::vector<Node*> candidates;
@@ -446,22 +448,30 @@ class Run {
     };
     for (std::size_t i = 0; i < machines_.size(); ++i) {
       for (std::size_t j = 0; j < machines_.size(); ++j) {
-        if (i != j && healthy(i) && healthy(j)) mend_link(i, j);
+        // Between clients and nodes all is well: a leader that the clients alone cannot reach is
+        // no failure that an election could see.
+        const bool client = i >= nodes_.size() || j >= nodes_.size();
+        if (i != j && (client || (healthy(i) && healthy(j)))) mend_link(i, j);
       }
     }
     std::string names;
+    for (const auto& node : nodes_) {
+      Time& stalled = node->machine().disk_stalled_until;
+      if (stalled > world_.now()) stalled = ~Time{0} / 2;  // for ever
+    }
     for (Node* node : quorum) {
       mend(*node);
       names += " " + node->name();
     }
     world_.trace("world", "nothing fails any more between" + names);
+    quorum_names_ = names;
     // Ten election time-outs (each drawn from [1, 2) times the least), and what it takes to start
     // and to catch up.
     const Time timeout = 2 * Time{scenario_.election_ms} * kMs;
     const Time longest = 10 * timeout + 20 * kSecond;
     const auto all_up = [&] {
       return std::ranges::all_of(quorum, [&](Node* n) {
-        if (n->state() == Node::State::kFailed && !n->has_process()) start(*n);
+        start(*n);
         return n->state() == Node::State::kUp;
       });
     };
@@ -469,12 +479,10 @@ class Run {
     for (const auto& client : clients_) client->drain();
     clients_.front()->probe();
     const bool lives = wait_for(longest, "a healthy quorum did not commit", [&] {
-      return clients_.front()->probes_acknowledged() == scenario_.groups &&
+      return clients_.front()->probes_left() == 0 &&
              std::ranges::all_of(quorum, [&](Node* n) {
-               for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
-                 if (!holds_all(*n, GroupId(g))) return false;
-               }
-               return true;
+               start(*n);  // it may have been about to stop
+               return caught_up(*n);
              });
     });
     if (!lives) return;
@@ -485,7 +493,9 @@ class Run {
     if (!until(world_.now() + 20 * timeout)) return;
     for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
       const auto now = checks_.newest_leader(GroupId(g));
-      if (now.term != leaders[g].term) {
+      // One outside of the quorum may lose its office to what still ails it.
+      const bool was_healthy = std::ranges::find(quorum, leaders[g].node) != quorum.end();
+      if (now.term != leaders[g].term && was_healthy) {
         world_.report("group " + std::to_string(g) + " changed its leader from " +
                       leaders[g].node->name() + " to " + now.node->name() +
                       " though a quorum is healthy (S19 to S22)");
@@ -493,8 +503,22 @@ class Run {
     }
   }
 
+  /// Holds all that is committed, in every group whose leader it can hear and answer. (A leader
+  /// outside of the healthy quorum may have a majority of its own: it is not to be deposed for
+  /// the sake of a node that is cut off from it, S19.)
+  [[nodiscard]] bool caught_up(const Node& node) {
+    for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
+      const Node* leader = checks_.newest_leader(GroupId(g)).node;
+      if (leader == nullptr) return false;
+      const bool apart = network_.is_cut(node.number(), leader->number()) ||
+                         network_.is_cut(leader->number(), node.number());
+      if (!apart && !holds_all(node, GroupId(g))) return false;
+    }
+    return node.state() == Node::State::kUp;
+  }
+
   [[nodiscard]] std::string state_text() const {
-    std::string text;
+    std::string text = quorum_names_.empty() ? "" : "healthy are" + quorum_names_ + ": ";
     for (const auto& node : nodes_) {
       static constexpr const char* kStates[] = {"down", "starting", "up", "failed"};
       text += node->name() + " " + (node->final ? "final " : "") +
@@ -528,8 +552,10 @@ class Run {
   std::vector<std::unique_ptr<WorkloadClient>> clients_;
   std::map<const Fault*, std::shared_ptr<const Disk::Backup>> backups_;
   std::map<const Node*, unsigned> failed_starts_;
+  std::string quorum_names_;
   std::uint64_t faults_ = 0;
-  bool frozen_ = false;
+  bool faults_over_ = false;  // none begins or ends by itself any more
+  bool unattended_ = false;   // nobody starts what stopped
 };
 
 }  // namespace

@@ -92,13 +92,11 @@ void WorkloadClient::on_tick(std::int32_t result) {
   if (std::exchange(audit_wanted_, false)) {
     for (std::uint32_t g = 0; g < options_.groups; ++g) audit_read(GroupId(g), Index(1));
   }
-  if (std::exchange(probe_wanted_, false)) {
-    for (std::uint32_t g = 0; g < options_.groups; ++g) {
-      const Uid uid = next_uid();
-      const auto tag = remember({.kind = Pending::Kind::kProbe, .group = GroupId(g), .uid = uid});
-      client_->append(tag, {.group = GroupId(g), .timeout_ms = 60'000},
-                      payload(uid, kPayloadBytesMin));
-    }
+  for (auto& [group, busy] : probes_) {
+    if (std::exchange(busy, true)) continue;
+    const Uid uid = next_uid();
+    const auto tag = remember({.kind = Pending::Kind::kProbe, .group = group, .uid = uid, .from = {}});
+    client_->append(tag, {.group = group, .timeout_ms = 2000}, payload(uid, kPayloadBytesMin));
   }
   for (std::size_t i = 0; i < producers_.size(); ++i) {
     Producer& producer = producers_[i];
@@ -259,12 +257,14 @@ void WorkloadClient::read_everything(NodeId node) {
 }
 
 void WorkloadClient::probe() {
-  probes_acknowledged_ = 0;
-  probe_wanted_ = true;
+  for (std::uint32_t g = 0; g < options_.groups; ++g) probes_[GroupId(g)] = false;
 }
 
 void WorkloadClient::audit_read(GroupId group, Index from) {
-  const auto tag = remember({.kind = Pending::Kind::kAudit, .group = group, .from = from});
+  const auto tag = remember({.kind = Pending::Kind::kAudit,
+                             .group = group,
+                             .from = from,
+                             .node = audit_.node});
   client_->read(tag, {.group = group,
                       .from = from,
                       .count_max = 10'000,
@@ -279,10 +279,13 @@ void WorkloadClient::on_append(std::uint64_t tag, const client::AppendOutcome& o
   world_.mix(pending.uid ^ static_cast<std::uint64_t>(outcome.status) << 60);
   if (outcome.status == Status::kOk) {
     shadow_.acknowledged({pending.group, outcome.index, outcome.term}, pending.uid, machine_.name);
-    if (pending.kind == Pending::Kind::kProbe) ++probes_acknowledged_;
+    if (pending.kind == Pending::Kind::kProbe) probes_.erase(pending.group);
   } else if (pending.kind != Pending::Kind::kProducer &&
              (outcome.status == Status::kRefused || outcome.status == Status::kNotLeader)) {
     shadow_.refused(pending.uid, machine_.name);
+  }
+  if (pending.kind == Pending::Kind::kProbe && outcome.status != Status::kOk) {
+    probes_[pending.group] = false;
   }
   if (pending.kind == Pending::Kind::kProducer) on_producer_outcome(pending, outcome);
 }
@@ -347,7 +350,8 @@ void WorkloadClient::on_read(std::uint64_t tag, const client::ReadOutcome& outco
     if (!outcome.entries.empty()) session.from = outcome.entries.back().index.next();
     return;
   }
-  if (pending.kind != Pending::Kind::kAudit) return;
+  if (pending.kind != Pending::Kind::kAudit || audit_.groups_left == 0) return;
+  if (pending.node != audit_.node) return;  // of a node that was given up
   if (outcome.code == Errc::kTrimmed) return audit_read(pending.group, outcome.first_index);
   if (outcome.code != Errc::kOk) return audit_read(pending.group, pending.from);
   const Index last = shadow_.last_index(pending.group);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -43,9 +44,10 @@ class WorkloadClient final : public client::Events {
   /// Reads everything that one node holds, and compares. `read_everything_done()` says when.
   void read_everything(NodeId node);
   [[nodiscard]] bool read_everything_done() const { return audit_.groups_left == 0; }
-  /// Appends one entry to every group; how many were acknowledged since.
+  void stop_reading() { audit_.groups_left = 0; }
+  /// Appends an entry to every group, again and again until one was acknowledged in each.
   void probe();
-  [[nodiscard]] std::uint32_t probes_acknowledged() const { return probes_acknowledged_; }
+  [[nodiscard]] std::size_t probes_left() const { return probes_.size(); }
   /// Closes the client; its process ends.
   void close() { closing_ = true; }
   [[nodiscard]] bool ended() const { return !process_ || process_->ended(); }
@@ -81,9 +83,10 @@ class WorkloadClient final : public client::Events {
     GroupId group;
     Uid uid = 0;
     std::size_t producer = 0;
-    Index from;
+    Index from{};
     std::uint64_t sequence = 0;
     std::uint32_t count = 0;
+    NodeId node{};
   };
   struct Audit {
     NodeId node;
@@ -128,8 +131,7 @@ class WorkloadClient final : public client::Events {
   std::vector<std::byte> buffer_;
   Audit audit_;
   bool audit_wanted_ = false;
-  bool probe_wanted_ = false;
-  std::uint32_t probes_acknowledged_ = 0;
+  std::map<GroupId, bool> probes_;  // still to be acknowledged; true: one is under way
   std::uint64_t next_tag_ = 1;
   std::uint64_t next_uid_ = 1;
   std::uint64_t operations_ = 0;
