@@ -189,7 +189,10 @@ void Raft::reset_election_timer() {
 }
 
 void Raft::count_stalled_tick() {
-  const bool waiting = log_.last_index() > durable_index_ || durable_hard_state_ != hard_state_;
+  // A full disk makes no progress either, though nothing waits for it: what it has no room for was
+  // never appended (S36).
+  const bool waiting = storage_full_ || log_.last_index() > durable_index_ ||
+                       durable_hard_state_ != hard_state_;
   stalled_ticks_ = waiting ? stalled_ticks_ + 1 : 0;
 }
 

@@ -136,6 +136,10 @@ class Raft {
   /// Likewise in the order of the writes; a newer state may stand for those before it.
   void on_hard_state_durable(const HardState& state);
 
+  /// The disk takes no more entries (or does again). While that lasts this node is as one whose disk
+  /// hangs: it hands its leadership over and does not run for it.
+  void on_storage_full(bool full) { storage_full_ = full; }
+
   /// A connection to `peer` was made or lost: what was in flight on it is gone.
   void on_link_up(NodeId peer);
   void on_link_down(NodeId peer);
@@ -247,6 +251,7 @@ class Raft {
   std::uint64_t election_timeout_ = 0;
   std::uint64_t ticks_since_leader_ = 0;
   std::uint64_t heartbeat_elapsed_ = 0;
+  bool storage_full_ = false;
   std::uint64_t stalled_ticks_ = 0;  // without durable progress, while something waits for it
 
   // As a candidate or voter.

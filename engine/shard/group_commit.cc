@@ -42,8 +42,10 @@ GroupCommit::Room GroupCommit::make_room(std::size_t size_bytes) {
   if (const auto opened = log_.open_chunk(buffer); !opened) {
     tail_.abandon();
     files_.pump();
+    full_ = full_ || log_.out_of_space();
     return log_.out_of_space() ? Room::kNoSpace : Room::kLater;
   }
+  full_ = false;
   SLUICE_CHECK(log_.fits(size_bytes));
   return Room::kYes;
 }
@@ -170,6 +172,8 @@ void GroupCommit::tick() {
     log_.retry_steps();
     files_.pump();
   }
+  // Nobody may ask for room until this node is known to have some.
+  if (full_) (void)make_room(1);
   sync_if_due();
   // The last chunk with records is proved durable by the mark of a later one. An idle node writes
   // an empty chunk for that, or rot in its last chunk would pass for a torn tail (S29).

@@ -66,6 +66,9 @@ class GroupCommit : private FileSteps::Events {
   };
   [[nodiscard]] Room make_room(std::size_t size_bytes);
 
+  /// The last thing that needed room found the disk full, and there is none yet.
+  [[nodiscard]] bool full() const { return full_; }
+
   /// Precondition for all: make_room() said kYes for their size.
   segments::SegmentLog::Placed append_batch(BatchView batch);
   segments::Location append_hard_state(GroupId group, Term term, NodeId vote);
@@ -139,6 +142,7 @@ class GroupCommit : private FileSteps::Events {
   ChunkSeq last_record_seq_;  // newest chunk that is more than a mark
   std::uint32_t idle_ticks_ = 0;
   bool mark_wanted_ = false;
+  bool full_ = false;
   bool failed_ = false;
   bool stopping_ = false;
   std::uint64_t next_retry_ns_ = 0;

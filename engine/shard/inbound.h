@@ -28,6 +28,7 @@ struct Inbound {
 
   bool refused = false;          // its hello: to be closed when the reply has left
   bool begun = false;            // the frame at hand was looked at before
+  bool heard = false;            // kPeer: a request that waits for room was heard since the last tick
   ReadWindow* window = nullptr;  // being filled for the read at hand
 
   [[nodiscard]] std::size_t queued_bytes() const {

@@ -1,6 +1,7 @@
 #include "engine/shard/peer_side.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/shard/frames.h"
 
@@ -84,10 +85,14 @@ Taken PeerSide::take_append(Inbound& from, const wire::AppendRequest& request,
     const GroupCommit::Room room = commit_.make_room(batch->size_bytes());
     if (room != GroupCommit::Room::kYes) {
       // The leader must not pass for dead because this disk is slow or full: its request is heard,
-      // without its entries.
-      (void)group->raft.step(from.peer, step, {});
-      groups_.mark_dirty(*group);
-      if (room == GroupCommit::Room::kLater) return Taken::kLater;
+      // without its entries. Once a tick: it is answered, and an answer that was sent is a reason
+      // to look at the request again.
+      const bool later = room == GroupCommit::Room::kLater;
+      if (!later || !std::exchange(from.heard, true)) {
+        (void)group->raft.step(from.peer, step, {});
+        groups_.mark_dirty(*group);
+      }
+      if (later) return Taken::kLater;
       // Nothing is written and nothing acknowledged: the leader asks again with its heartbeats, and
       // goes on as soon as there is space (S36).
       return Taken::kYes;

@@ -290,6 +290,7 @@ void Shard::on_tick(std::int32_t) {
   last_tick_ns_ = now;
   io_.timer(tick_, now + tick_ns_);
   for (const auto& group : groups_.all()) {
+    group->raft.on_storage_full(commit_.full());
     if (!stopping_) {
       for (std::uint64_t i = 0; i < passed; ++i) group->raft.tick();
     }
@@ -305,6 +306,9 @@ void Shard::on_tick(std::int32_t) {
   for (const auto& link : links_) link->tick();
   cut_off_slow_readers();
   if (accept_due_) accept();
+  for (const auto& inbound : inbounds_) {
+    if (inbound) inbound->heard = false;
+  }
   resume_ = true;
 }
 

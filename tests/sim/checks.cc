@@ -175,6 +175,7 @@ void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& g
   Leadership& newest = newest_[group.id.value()];
   if (was.led && newest.node == &node && newest.term == term) return;
   if (!was.led) {
+    was.uncommitted_when_elected = group.raft.uncommitted_bytes();
     const auto [at, fresh] =
         leaders_.try_emplace({group.id.value(), term.value()}, node.number());
     if (fresh) {
@@ -232,21 +233,10 @@ void Checks::check_commit(Node& node, shard::Shard& shard, const shard::Group& g
       return;
     }
     if (options_.fsync_always) check_quorum(node, group.id, *entry);
-    // From memory as long as it is there: a quorum without the leader may commit before the
-    // leader's own write has begun.
-    const ShardId id = shard_of(node, group.id, node.shards().size());
-    auto bytes = shard.commit().tail().find(entry->location);
-    std::vector<std::byte> from_disk;
+    const auto bytes = bytes_of(group.id, *entry);
     if (bytes.empty()) {
-      from_disk = node.machine().disk->peek(file_of(node, id, entry->location.epoch),
-                                            entry->location.offset, entry->location.size_bytes);
-      bytes = from_disk;
-    }
-    if (bytes.empty() || BatchView::trusted(bytes).header_checksum() != entry->header_checksum) {
-      // On a disk that lies they may be anywhere; another node will commit it, too.
-      if (node.machine().disk->has_lied()) return;
       violated(node, group.id, "committed " + number(entry->first_index) +
-                                   " and has its bytes neither in memory nor on disk");
+                                   ", whose bytes no node has in memory or on disk");
       return;
     }
     shadow_.append(group.id, BatchView::trusted(bytes), node.name());
@@ -257,6 +247,29 @@ void Checks::check_commit(Node& node, shard::Shard& shard, const shard::Group& g
   if (last != nullptr && last->location.seq <= shard_seen(node, own).verified) {
     promise(was, commit, group.raft.term(), *last);
   }
+}
+
+/// The bytes of a batch, from whoever has them: in memory (a quorum without the leader may commit
+/// before the leader's own write has begun) or on a disk, if that tells the truth.
+std::vector<std::byte> Checks::bytes_of(GroupId group, const segments::GroupIndex::Entry& entry) {
+  for (Node* node : nodes_) {
+    if (node->shards().empty()) continue;
+    shard::Shard* shard = node->shards()[group.value() % node->shards().size()];
+    if (shard == nullptr) continue;
+    for (const auto& other : shard->groups().all()) {
+      if (other->id != group) continue;
+      const auto* here = other->index.find(entry.first_index);
+      if (here == nullptr || here->header_checksum != entry.header_checksum) continue;
+      const auto in_memory = shard->commit().tail().find(here->location);
+      if (!in_memory.empty()) return {in_memory.begin(), in_memory.end()};
+      const ShardId id = shard_of(*node, group, node->shards().size());
+      auto bytes = node->machine().disk->peek(file_of(*node, id, here->location.epoch),
+                                              here->location.offset, here->location.size_bytes);
+      const auto batch = BatchView::parse_sealed(bytes, node->config().batch_bytes_max);
+      if (batch && batch->header_checksum() == entry.header_checksum) return bytes;
+    }
+  }
+  return {};
 }
 
 /// Every batch and hard state of chunks that the node believes durable is so in the disk model.
@@ -325,9 +338,11 @@ void Checks::check_bounds(Node& node, shard::Shard& shard) {
   }
   for (const auto& group : shard.groups().all()) {
     // One batch may exceed it, and each new leader adds its no-op.
+    const Seen& was = seen(node, group->id);
     const std::uint64_t uncommitted_max =
-        config.uncommitted_bytes_max + config.batch_bytes_max + 4096;
-    if (group->raft.uncommitted_bytes() > uncommitted_max) {
+        std::max(config.uncommitted_bytes_max, was.uncommitted_when_elected) +
+        config.batch_bytes_max + 4096;
+    if (was.led && group->raft.uncommitted_bytes() > uncommitted_max) {
       violated(node, group->id, std::to_string(group->raft.uncommitted_bytes()) +
                                     " uncommitted bytes (S52)");
     }

@@ -54,6 +54,7 @@ class Checks final : public Node::Watcher {
     std::uint64_t last_checksum = 0;
     Index last_index;
     bool led = false;
+    std::uint64_t uncommitted_when_elected = 0;
     // Outlives the process:
     Term spoken_term;  // of votes, acknowledgements and leadership, which depend on it being durable
     // The newest acknowledgement, to a leader of this term, of everything up to this index; and the
@@ -81,6 +82,8 @@ class Checks final : public Node::Watcher {
   void check_quorum(Node& node, GroupId group, const segments::GroupIndex::Entry& entry);
   [[nodiscard]] bool holds_durably(Node& node, GroupId group,
                                    const segments::GroupIndex::Entry& entry);
+  [[nodiscard]] std::vector<std::byte> bytes_of(GroupId group,
+                                                const segments::GroupIndex::Entry& entry);
   [[nodiscard]] std::string file_of(const Node& node, ShardId shard, Epoch epoch) const;
   void on_peer_messages(Node& node, const Socket& socket, const wire::PeerMessages& messages);
   void on_vote(Node& node, std::size_t to, const wire::VoteReply& reply);

@@ -155,8 +155,10 @@ class Run {
 
   [[nodiscard]] bool going_on() {
     if (!world_.violation().empty()) return false;
-    if (world_.events() < options_.events_max) return true;
-    world_.report("still busy after " + std::to_string(options_.events_max) + " events");
+    const std::uint64_t events_max =
+        options_.events_max > 0 ? options_.events_max : scenario_.events_max;
+    if (world_.events() < events_max) return true;
+    world_.report("still busy after " + std::to_string(events_max) + " events");
     return false;
   }
 
@@ -392,6 +394,7 @@ class Run {
   }
 
   [[nodiscard]] bool holds_all(const Node& node, GroupId id) const {
+    if (node.state() != Node::State::kUp || node.shards().empty()) return false;
     const shard::Shard* shard = node.shards()[id.value() % node.shards().size()];
     if (shard == nullptr) return false;
     for (const auto& group : shard->groups().all()) {

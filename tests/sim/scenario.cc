@@ -51,7 +51,7 @@ class Drawer {
   void draw_cluster() {
     static constexpr std::uint32_t kNodes[] = {3, 3, 3, 5};
     static constexpr std::uint32_t kShards[] = {1, 1, 2, 3};
-    static constexpr std::uint32_t kTicks[] = {10, 20, 50};
+    static constexpr std::uint32_t kTicks[] = {20, 20, 50};
     static constexpr std::uint32_t kElections[] = {200, 400, 800};
     static constexpr std::uint32_t kBatches[] = {4096, 4096, 16384};
     static constexpr const char* kPolicies[] = {"always", "always", "always", "always",
@@ -77,19 +77,19 @@ class Drawer {
   }
 
   void draw_workload() {
-    static constexpr std::uint32_t kIntervals[] = {2000, 5000, 20'000};
+    static constexpr std::uint32_t kIntervals[] = {5000, 20'000, 50'000};
     static constexpr std::uint32_t kSizes[] = {16, 200, 200, 1500};
     Scenario& s = scenario_;
     s.producers = static_cast<std::uint32_t>(random_.below(4));
     s.interval_us = random_.pick(kIntervals);
-    s.burst = static_cast<std::uint32_t>(random_.between(1, 8));
+    s.burst = static_cast<std::uint32_t>(random_.between(1, 6));
     s.entry_bytes_max = random_.pick(kSizes);
     s.window = static_cast<std::uint32_t>(random_.between(1, 64));
     s.plain = random_.coin() || s.producers == 0;
     s.named = random_.coin();
     s.reads = random_.coin();
     s.trims = random_.coin();
-    s.faults_end = random_.between(3, 12) * kSecond;
+    s.faults_end = random_.between(2, 6) * kSecond;
   }
 
   void draw_faults() {
@@ -240,6 +240,7 @@ void for_settings(S& s, F&& field) {
   field("reads", s.reads);
   field("trims", s.trims);
   field("faults_end", s.faults_end);
+  field("events_max", s.events_max);
   field("liars", s.liars);
 }
 

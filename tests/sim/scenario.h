@@ -67,6 +67,9 @@ struct Scenario {
   Time faults_end = 5 * kSecond;
   std::vector<Fault> faults;
 
+  /// More events than this: something runs in circles.
+  std::uint64_t events_max = 20'000'000;
+
   /// The nodes whose disks may lie: a minority, so that a good copy of everything is left.
   std::uint32_t liars = 0;  // bit per node
 };

@@ -19,6 +19,7 @@ constexpr std::uint64_t kWallBase = 1'750'000'000'000'000'000;
 constexpr Time kSyscall = 2 * kUs;
 constexpr Time kWakeLatency = 4 * kUs;
 constexpr Time kLateWriteMax = 50 * kMs;
+constexpr Time kStallLook = 5 * kMs;
 
 struct Address {
   std::uint64_t machine = 0;
@@ -218,10 +219,16 @@ Time SimIo::spread(Time time) {
   return time / 2 + process_.random().below(time * process_.machine().times.spread + 1);
 }
 
-Time SimIo::disk_delay(Time time) {
-  const Time until = process_.machine().disk_stalled_until;
-  const Time wait = until > world_.now() ? until - world_.now() : 0;
-  return wait + spread(time);
+/// Like later(), for what the disk does: not while it stalls.
+void SimIo::on_disk(Op& op, Time time, void (SimIo::*action)(Op&)) {
+  world_.after(spread(time), [this, ref = OpRef{op.number, op.generation}, action] {
+    Op* found = find(ref);
+    if (found == nullptr) return;
+    if (process_.machine().disk_stalled_until > world_.now()) {
+      return on_disk(*found, kStallLook, action);
+    }
+    (this->*action)(*found);
+  });
 }
 
 void SimIo::timer(io::Completion& completion, std::uint64_t deadline_ns) {
@@ -309,25 +316,24 @@ void SimIo::dispatch(Op& op) {
     case Kind::kWake:
       return op.waker->wait({op.number, op.generation});
     case Kind::kOpen:
-      return later(op, disk_delay(times.name), &SimIo::do_open);
+      return on_disk(op, times.name, &SimIo::do_open);
     case Kind::kRead:
       lend(op.buffer);
-      return later(op, disk_delay(times.read), &SimIo::do_read);
+      return on_disk(op, times.read, &SimIo::do_read);
     case Kind::kWrite: {
       const auto& file = std::get<Process::FileHandle>(process_.handle(op.handle));
       op.disk_id = disk_.begin_write(file.file, op.bytes, op.offset, op.durable);
-      return later(op, disk_delay(op.durable ? times.durable_write : times.write),
-                   &SimIo::do_write);
+      return on_disk(op, op.durable ? times.durable_write : times.write, &SimIo::do_write);
     }
     case Kind::kSync: {
       const auto& file = std::get<Process::FileHandle>(process_.handle(op.handle));
       op.disk_id = disk_.begin_sync(file.file);
-      return later(op, disk_delay(times.sync), &SimIo::do_sync);
+      return on_disk(op, times.sync, &SimIo::do_sync);
     }
     case Kind::kRename:
-      return later(op, disk_delay(times.name), &SimIo::do_rename);
+      return on_disk(op, times.name, &SimIo::do_rename);
     case Kind::kUnlink:
-      return later(op, disk_delay(times.name), &SimIo::do_unlink);
+      return on_disk(op, times.name, &SimIo::do_unlink);
     case Kind::kAccept:
       return do_accept(op);
     case Kind::kConnect:

@@ -96,7 +96,7 @@ class SimIo final : public io::Io {
   void dispatch(Op& op);
   void later(Op& op, Time delay, void (SimIo::*action)(Op&));
   [[nodiscard]] Time spread(Time time);
-  [[nodiscard]] Time disk_delay(Time time);
+  void on_disk(Op& op, Time time, void (SimIo::*action)(Op&));
 
   void do_wake(Op& op);
   void do_open(Op& op);

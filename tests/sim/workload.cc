@@ -216,7 +216,7 @@ void WorkloadClient::read_session(GroupId group) {
   if (session.busy) return;
   session.busy = true;
   client::ReadOptions options{.group = group, .from = session.from};
-  options.count_max = static_cast<std::uint32_t>(random_.between(1, 64));
+  options.count_max = static_cast<std::uint32_t>(random_.between(1, 24));
   options.timeout_ms = static_cast<std::uint32_t>(random_.between(100, 2000));
   options.wait_ms = random_.coin() ? static_cast<std::uint32_t>(random_.below(500)) : 0;
   const auto tag = remember({.kind = Pending::Kind::kRead,
@@ -232,7 +232,7 @@ void WorkloadClient::read_at_node() {
   client::ReadOptions options{.group = group};
   // Also beyond what is committed: nothing may come from there.
   options.from = Index(random_.between(1, last.value() + 3));
-  options.count_max = static_cast<std::uint32_t>(random_.between(1, 64));
+  options.count_max = static_cast<std::uint32_t>(random_.between(1, 24));
   options.timeout_ms = static_cast<std::uint32_t>(random_.between(100, 2000));
   options.wait_ms = random_.coin() ? static_cast<std::uint32_t>(random_.below(500)) : 0;
   options.node = NodeId(static_cast<std::uint32_t>(random_.between(1, options_.nodes)));
