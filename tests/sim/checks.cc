@@ -53,6 +53,15 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
         group->index.last_index() < was.promise_index ||
         (kept != nullptr && kept->header_checksum != was.promise_checksum);
     if (term_lost || vote_lost || entries_lost) {
+      // What a durable mark covers must be missed when it is damaged, and is never cut (S28).
+      const ShardSeen& before =
+          shard_seen(node, shard_of(node, group->id, node.shards().size()));
+      const bool marked = entries_lost && was.promise_seq <= before.marked;
+      if (node.machine().disk->has_lied() && marked) {
+        violated(node, group->id, "cut its log at " + number(group->index.last_index()) +
+                                      " though a durable mark covers " +
+                                      number(was.promise_index) + " (S28)");
+      }
       if (node.machine().disk->has_lied()) {
         // Nobody could tell: to let it speak on would be more than one failure.
         node.final = true;
@@ -95,7 +104,7 @@ void Checks::on_step(Node& node, shard::Shard& shard) {
 
 void Checks::on_gone(Node& node) {
   for (auto& [key, was] : shard_seen_) {
-    if (key.first == node.number()) was.verified = ChunkSeq{};
+    if (key.first == node.number()) was.verified = ChunkSeq{};  // numbers go on, marks stay true
   }
 }
 
@@ -163,6 +172,7 @@ void Checks::promise(Seen& was, Index index, Term term, const segments::GroupInd
   if (index <= was.promise_index) return;
   was.promise_index = index;
   was.promise_checksum = entry.header_checksum;
+  was.promise_seq = entry.location.seq;
 }
 
 void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was) {
@@ -298,6 +308,25 @@ void Checks::check_durable(Node& node, shard::Shard& shard) {
     }
   }
   was.verified = durable;
+  const auto& log = shard.commit().log();
+  if (durable == log.last_seq()) was.marked = std::max(was.marked, log.marked_seq());
+}
+
+void Checks::at_rest(Node& node) {
+  // Without syncs nothing is known to be durable, so nothing can be marked.
+  if (node.config().fsync.kind == FsyncPolicy::Kind::kNever) return;
+  for (std::size_t i = 0; i < node.shards().size(); ++i) {
+    shard::Shard* shard = node.shards()[i];
+    if (shard == nullptr) continue;
+    ChunkSeq last;
+    for (const auto& group : shard->groups().all()) {
+      if (group->index.batch_count() == 0) continue;
+      last = std::max(last, group->index.batch(group->index.batch_count() - 1).location.seq);
+    }
+    if (shard->commit().log().marked_seq() < last) {
+      world_.report(node.name() + ": is idle, and no mark covers its newest entries (S29)");
+    }
+  }
 }
 
 bool Checks::holds_durably(Node& node, GroupId group, const segments::GroupIndex::Entry& entry) {

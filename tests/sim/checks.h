@@ -35,6 +35,9 @@ class Checks final : public Node::Watcher {
   void on_sent(Node& node, const Socket& socket, std::span<const std::byte> bytes) override;
   void on_gone(Node& node) override;
 
+  /// The cluster is at rest: what every node must have done by then.
+  void at_rest(Node& node);
+
   /// The disk of a node was exchanged or set back on purpose: what it promised is not there.
   void forget_promises(Node& node);
 
@@ -62,10 +65,12 @@ class Checks final : public Node::Watcher {
     Term promise_term;
     Index promise_index;
     std::uint64_t promise_checksum = 0;
+    ChunkSeq promise_seq;  // of the chunk that holds that batch
     std::map<std::uint64_t, NodeId> votes;  // by term: granted, or its own as leader
   };
   struct ShardSeen {
     ChunkSeq verified;  // the disk model holds every chunk up to here
+    ChunkSeq marked;    // and a chunk in it says that every chunk up to here was durable
     std::uint64_t steps = 0;
   };
 

@@ -188,9 +188,10 @@ class Runner {
   void print_totals() const {
     const double took = seconds();
     const double simulated = static_cast<double>(totals_.simulated) / 1e9;
-    std::printf("seeds run: %llu (%llu failed, %llu run twice and compared), %s mode\n",
-                ull(totals_.seeds), ull(totals_.failed), ull(totals_.compared),
-                options_.liveness ? "liveness" : "safety");
+    std::printf("seeds run: %llu\n", ull(totals_.seeds));
+    std::printf("%s mode: %llu failed, %llu run twice and compared\n",
+                options_.liveness ? "liveness" : "safety", ull(totals_.failed),
+                ull(totals_.compared));
     std::printf("faults %llu, elections %llu, entries %llu, acknowledged %llu, read %llu\n",
                 ull(totals_.faults), ull(totals_.elections), ull(totals_.entries),
                 ull(totals_.acknowledgements), ull(totals_.reads));

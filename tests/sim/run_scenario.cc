@@ -368,6 +368,11 @@ class Run {
     });
     if (!rested) return;
     world_.trace("world", "at rest");
+    // A mark follows after some idle ticks.
+    if (!until(world_.now() + 50 * Time{scenario_.tick_ms} * kMs)) return;
+    for (const auto& node : nodes_) {
+      if (sound(*node)) checks_.at_rest(*node);
+    }
     for (const auto& node : nodes_) {
       if (!sound(*node)) continue;
       WorkloadClient& reader = *clients_.front();
