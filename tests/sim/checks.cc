@@ -122,7 +122,7 @@ void Checks::check_group(Node& node, shard::Shard& shard, const shard::Group& gr
     check_new_batches(node, group, was);
   }
   check_leader(node, shard, group, was);
-  if (group.raft.commit_index() != was.commit) check_commit(node, shard, group, was);
+  if (group.raft.commit_index() != was.commit) check_commit(node, group, was);
 }
 
 void Checks::check_terms(Node& node, const shard::Group& group, Seen& was) {
@@ -196,6 +196,7 @@ void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& g
       violated(node, group.id, "is the second leader of term " + number(term) + " (S2)");
     }
     record_vote(node, group.id, term, node.id());
+    check_votes(node, group.id, term);
     was.spoken_term = std::max(was.spoken_term, term);
     if (options_.nodes > 1 && group.hard_state_at.seq > shard.commit().log().durable_seq()) {
       violated(node, group.id, "leads term " + number(term) + " before its own vote is durable");
@@ -215,7 +216,21 @@ void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& g
   if (term > newest.term) newest = {term, &node};
 }
 
-void Checks::check_commit(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was) {
+/// Everybody who gave it a vote said so on the wire.
+void Checks::check_votes(Node& node, GroupId group, Term term) {
+  std::size_t votes = 0;
+  for (const Node* voter : nodes_) {
+    const auto& given = seen(*voter, group).votes;
+    const auto vote = given.find(term.value());
+    if (vote != given.end() && vote->second == node.id()) ++votes;
+  }
+  if (votes <= options_.nodes / 2) {
+    violated(node, group, "leads term " + number(term) + " by " + std::to_string(votes) + " of " +
+                              std::to_string(options_.nodes) + " votes (S2)");
+  }
+}
+
+void Checks::check_commit(Node& node, const shard::Group& group, Seen& was) {
   const Index commit = group.raft.commit_index();
   if (commit < was.commit) {
     violated(node, group.id, "commit index went back from " + number(was.commit) + " to " +
@@ -225,6 +240,12 @@ void Checks::check_commit(Node& node, shard::Shard& shard, const shard::Group& g
   if (commit > group.index.last_index()) {
     violated(node, group.id, "commit index " + number(commit) + " is beyond its log (S8)");
     return;
+  }
+  // Raft §5.4.2: by counting copies a leader commits only what is of its own term.
+  if (was.led && group.raft.role() == raft::Role::kLeader &&
+      group.raft.log().term_at(commit) != group.raft.term()) {
+    violated(node, group.id, "leads term " + number(group.raft.term()) + " and committed up to " +
+                                 number(commit) + ", an entry of an older term (S1)");
   }
   const Index from = std::max(was.commit.next(), group.index.first_index());
   for (const auto* entry = group.index.find(from);

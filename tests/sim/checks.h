@@ -81,7 +81,8 @@ class Checks final : public Node::Watcher {
   void check_terms(Node& node, const shard::Group& group, Seen& was);
   void check_new_batches(Node& node, const shard::Group& group, Seen& was);
   void check_leader(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was);
-  void check_commit(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was);
+  void check_commit(Node& node, const shard::Group& group, Seen& was);
+  void check_votes(Node& node, GroupId group, Term term);
   void check_durable(Node& node, shard::Shard& shard);
   void check_bounds(Node& node, shard::Shard& shard);
   void check_quorum(Node& node, GroupId group, const segments::GroupIndex::Entry& entry);

@@ -12,10 +12,6 @@
 #include "tests/sim/child.h"
 #include "tests/sim/shrink.h"
 
-#ifndef SLUICE_SIM_COMMIT
-#define SLUICE_SIM_COMMIT "unknown"
-#endif
-
 namespace sluice::sim {
 namespace {
 
@@ -23,6 +19,7 @@ struct Options {
   std::string seeds = "1..100";
   std::string scenario_file;
   std::string directory = ".";
+  std::string commit = "unknown";
   std::uint64_t steps_max = RunOptions{}.events_max;
   double minutes = 0;
   unsigned shrink_tries = 300;
@@ -127,7 +124,7 @@ class Runner {
     ++totals_.failed;
     std::printf("FAILED seed=%llu %s\n", ull(scenario.seed), outcome.violation.c_str());
     std::printf("  commit %s, again by: tests/sim/run --seeds %llu..%llu%s --trace\n",
-                SLUICE_SIM_COMMIT, ull(scenario.seed), ull(scenario.seed),
+                options_.commit.c_str(), ull(scenario.seed), ull(scenario.seed),
                 scenario.liveness ? " --liveness" : "");
     std::fflush(stdout);
     if (options_.shrink_tries > 0) shrink_and_write(scenario, outcome.violation);
@@ -219,6 +216,7 @@ int main(int argc, char** argv) {
   app.add_flag("--stop-on-failure", options.stop_on_failure, "end with the first seed that fails");
   app.add_option("--shrink", options.shrink_tries, "runs spent on making a failure smaller; 0: none");
   app.add_option("--directory", options.directory, "where shrunk scenarios are written");
+  app.add_option("--commit", options.commit, "what failures name as the commit");
   app.add_flag("--calm", options.calm, "no faults: for measuring speed");
   app.add_flag("--hashes", options.hashes, "print the hash of each run");
   CLI11_PARSE(app, argc, argv);

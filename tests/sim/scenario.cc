@@ -49,14 +49,14 @@ class Drawer {
 
  private:
   void draw_cluster() {
-    static constexpr std::uint32_t kNodes[] = {3, 3, 3, 5};
+    static constexpr std::uint32_t kNodes[] = {3, 3, 5};
     static constexpr std::uint32_t kShards[] = {1, 1, 2, 3};
     static constexpr std::uint32_t kTicks[] = {20, 20, 50};
     static constexpr std::uint32_t kElections[] = {200, 400, 800};
     static constexpr std::uint32_t kBatches[] = {4096, 4096, 16384};
     static constexpr const char* kPolicies[] = {"always", "always", "always", "always",
                                                 "interval=10ms", "never"};
-    static constexpr std::uint32_t kLatencies[] = {20, 50, 200, 2000};
+    static constexpr std::uint32_t kLatencies[] = {20, 200, 2000, 20'000};
     Scenario& s = scenario_;
     s.nodes = random_.pick(kNodes);
     s.shards = random_.pick(kShards);
@@ -117,9 +117,11 @@ class Drawer {
     for (std::uint64_t i = random_.below(4); i > 0; --i) {
       kinds.insert(kinds.end(), 8, kinds[random_.below(common)]);
     }
-    const std::uint64_t count = random_.between(1, 40);
+    const std::uint64_t count = random_.between(1, random_.coin() ? 20 : 80);
     for (std::uint64_t i = 0; i < count; ++i) draw_fault(kinds[random_.below(kinds.size())]);
     if (random_.below(3) == 0) draw_partition();
+    const bool power = std::ranges::find(kinds, FaultKind::kPower) != kinds.end();
+    if (power && random_.coin()) draw_outage();
     std::ranges::stable_sort(s.faults, {}, &Fault::at);
   }
 
@@ -132,6 +134,9 @@ class Drawer {
     const Time longest = random_.below(4) == 0 ? s.faults_end : kSecond;
     f.until = f.at + random_.between(kMs, longest);
     f.a = needs_liar(kind) ? liar() : random_.below(s.nodes);
+    // Whoever leads is the one whose failure shows most.
+    const bool at_leader = !needs_liar(kind) && random_.below(3) == 0;
+    if (at_leader) f.a = kLeaderOf + random_.below(s.groups);
     switch (kind) {
       case FaultKind::kCut:
       case FaultKind::kReset:
@@ -153,7 +158,7 @@ class Drawer {
         f.amount = random_.below(2);
         break;
       case FaultKind::kSlow:
-        f.amount = random_.between(1'000, 300'000);
+        f.amount = random_.between(1'000, random_.coin() ? 100'000 : 1'500'000);
         break;
       case FaultKind::kNarrow:
         f.amount = random_.between(1, 500);
@@ -170,6 +175,22 @@ class Drawer {
         break;
     }
     s.faults.push_back(f);
+  }
+
+  /// Every machine loses power at about the same time, perhaps more than once.
+  void draw_outage() {
+    Scenario& s = scenario_;
+    for (std::uint64_t times = random_.between(1, 4); times > 0; --times) {
+      const Time at = random_.below(s.faults_end);
+      for (std::size_t i = 0; i < s.nodes; ++i) {
+        Fault f;
+        f.kind = FaultKind::kPower;
+        f.at = at + (random_.coin() ? 0 : random_.below(5 * kMs));
+        f.until = f.at + random_.between(kMs, 300 * kMs);
+        f.a = i;
+        s.faults.push_back(f);
+      }
+    }
   }
 
   std::size_t liar() {

@@ -39,6 +39,9 @@ enum class FaultKind : std::uint8_t {
 };
 inline constexpr std::size_t kFaultKinds = 22;
 
+/// In Fault::a: the node that leads group (a - kLeaderOf) at that time; node 0 while none does.
+inline constexpr std::size_t kLeaderOf = 1000;
+
 struct Fault {
   FaultKind kind{};
   Time at = 0, until = 0;
