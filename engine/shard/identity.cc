@@ -163,6 +163,12 @@ std::string mismatch(const std::string& data_dir, const DirectoryIdentity& found
   return {};
 }
 
+/// Makes the names of the copies and of the shard directories durable.
+std::int32_t sync_names(io::Io& io, const std::string& data_dir) {
+  const auto result = sync_directory(io, data_dir);
+  return result >= 0 ? sync_directory(io, parent_of(data_dir)) : result;
+}
+
 /// Makes both copies and the shard directories durable. A crash in between leaves a directory that
 /// is still new, or one good copy; either way the next start goes on.
 std::int32_t create(io::Io& io, const std::string& data_dir, const Paths& paths,
@@ -173,9 +179,7 @@ std::int32_t create(io::Io& io, const std::string& data_dir, const Paths& paths,
   }
   auto result = write_copy(io, paths.first, identity);
   if (result >= 0) result = write_copy(io, paths.second, identity);
-  if (result >= 0) result = sync_directory(io, data_dir);
-  if (result >= 0) result = sync_directory(io, parent_of(data_dir));
-  return result;
+  return result >= 0 ? sync_names(io, data_dir) : result;
 }
 
 }  // namespace
@@ -258,6 +262,12 @@ std::expected<OpenDirectory, std::string> open_directory(io::Io& io, const std::
     if (result < 0) {
       return give_up("cannot repair the identity of " + data_dir + ": " + errno_text(result));
     }
+  }
+  // A process that was killed while it made the directory left names that are perhaps in memory
+  // alone. A power failure would take them, and with them all that is written below them from now
+  // on (S33).
+  if (const auto result = sync_names(io, data_dir); result < 0) {
+    return give_up("cannot sync " + data_dir + ": " + errno_text(result));
   }
   return OpenDirectory{*found, *held};
 }

@@ -87,6 +87,8 @@ class Run {
         machine->clock.rate_ppm = static_cast<std::int64_t>(random.below(2 * scenario_.clock_ppm)) -
                                   static_cast<std::int64_t>(scenario_.clock_ppm);
       }
+      machine->times.durable_write = Time{scenario_.disk_us} * kUs;
+      machine->times.sync = 2 * machine->times.durable_write;
       machine->disk = std::make_unique<Disk>(world_.random_for("disk", i));
       machines_.push_back(std::move(machine));
     }
@@ -231,6 +233,13 @@ class Run {
       case FaultKind::kStop: return node(fault.a).stop();
       case FaultKind::kPause: return node(fault.a).pause();
       case FaultKind::kCut: return network_.cut(fault.a, fault.b);
+      case FaultKind::kIsolate:
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+          if (i == fault.a) continue;
+          network_.cut(fault.a, i);
+          network_.cut(i, fault.a);
+        }
+        return;
       case FaultKind::kReset: return reset(fault);
       case FaultKind::kSlow: link.latency += fault.amount * kUs; return;
       case FaultKind::kNarrow: link.bytes_per_ms = fault.amount; return;
@@ -279,6 +288,13 @@ class Run {
         return start(node(fault.a));
       case FaultKind::kPause: return node(fault.a).resume();
       case FaultKind::kCut: return network_.mend(fault.a, fault.b);
+      case FaultKind::kIsolate:
+        for (std::size_t i = 0; i < nodes_.size(); ++i) {
+          if (i == fault.a) continue;
+          network_.mend(fault.a, i);
+          network_.mend(i, fault.a);
+        }
+        return;
       case FaultKind::kSlow: link.latency -= fault.amount * kUs; return;
       case FaultKind::kNarrow: link.bytes_per_ms = 0; return;
       case FaultKind::kFlip: link.flip = 0; return;

@@ -13,7 +13,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "reset",       "slow",        "narrow",      "flip",        "short-io",
     "disk-stall",  "disk-full",   "disk-short",  "read-error",  "write-error",
     "sync-error",  "misdirected-write", "misdirected-read", "flip-on-read", "rot",
-    "wipe",        "old-disk"};
+    "wipe",        "old-disk",    "isolate"};
 
 bool needs_liar(FaultKind kind) {
   switch (kind) {
@@ -57,6 +57,7 @@ class Drawer {
     static constexpr const char* kPolicies[] = {"always", "always", "always", "always",
                                                 "interval=10ms", "never"};
     static constexpr std::uint32_t kLatencies[] = {20, 200, 2000, 20'000};
+    static constexpr std::uint32_t kDiskTimes[] = {150, 150, 2000, 20'000};
     Scenario& s = scenario_;
     s.nodes = random_.pick(kNodes);
     s.shards = random_.pick(kShards);
@@ -73,6 +74,7 @@ class Drawer {
     s.inflight_bytes_max = random_.between(1, 16) * 8192;
     s.uncommitted_bytes_max = random_.between(4, 32) * 8192;
     s.latency_us = random_.pick(kLatencies);
+    s.disk_us = random_.pick(kDiskTimes);
     s.clock_ppm = random_.coin() ? static_cast<std::uint32_t>(random_.below(50'000)) : 0;
   }
 
@@ -135,7 +137,8 @@ class Drawer {
     f.until = f.at + random_.between(kMs, longest);
     f.a = needs_liar(kind) ? liar() : random_.below(s.nodes);
     // Whoever leads is the one whose failure shows most.
-    const bool at_leader = !needs_liar(kind) && random_.below(3) == 0;
+    const bool at_leader =
+        !needs_liar(kind) && random_.below(3) < (kind == FaultKind::kIsolate ? 2 : 1);
     if (at_leader) f.a = kLeaderOf + random_.below(s.groups);
     switch (kind) {
       case FaultKind::kCut:
@@ -249,6 +252,7 @@ void for_settings(S& s, F&& field) {
   field("inflight_bytes_max", s.inflight_bytes_max);
   field("uncommitted_bytes_max", s.uncommitted_bytes_max);
   field("latency_us", s.latency_us);
+  field("disk_us", s.disk_us);
   field("clock_ppm", s.clock_ppm);
   field("producers", s.producers);
   field("interval_us", s.interval_us);

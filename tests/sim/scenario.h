@@ -36,8 +36,9 @@ enum class FaultKind : std::uint8_t {
   kRot,              // a sector of a segment of disk a is damaged
   kWipe,             // disk a is replaced by an empty one; the node is down from `at` to `until`
   kOldDisk,          // disk a is set back to what it held at `at` when it starts at `until`
+  kIsolate,          // nothing passes between a and the other nodes; clients still reach it
 };
-inline constexpr std::size_t kFaultKinds = 22;
+inline constexpr std::size_t kFaultKinds = 23;
 
 /// In Fault::a: the node that leads group (a - kLeaderOf) at that time; node 0 while none does.
 inline constexpr std::size_t kLeaderOf = 1000;
@@ -61,6 +62,7 @@ struct Scenario {
   std::uint32_t writes_inflight_max = 4;
   std::uint64_t inflight_bytes_max = 64u << 10, uncommitted_bytes_max = 128u << 10;
   std::uint32_t latency_us = 50;
+  std::uint32_t disk_us = 150;    // a durable write
   std::uint32_t clock_ppm = 0;  // how far clocks run apart
 
   std::uint32_t producers = 2, interval_us = 5000, burst = 4, entry_bytes_max = 200, window = 32;
