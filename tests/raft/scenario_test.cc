@@ -1,4 +1,4 @@
-// Ways in which systems like this one lost or invented data: S1 to S10, S52, S57, S60, and what a
+// Ways in which systems like this one lost or invented data: S1 to S10, S36, S52, S57, S60, and what a
 // peer may say that no correct peer says.
 #include <limits>
 
@@ -427,6 +427,121 @@ TEST(RaftScenario, APreCandidateThatGivesItsVoteStandsBack) {
   EXPECT_TRUE(take_vote_reply(raft).value().granted);
   grant(raft, 3, true);
   EXPECT_EQ(raft.term(), Term(2)) << "a late pre-vote does not start an election against it";
+}
+
+// --- a full disk -------------------------------------------------------------------------------
+
+constexpr std::uint32_t kStallTicks = 2 * kTicksMin;  // after which a disk counts as hanging (S23)
+
+/// Hears from its leader (node 2, term 1) for so long without new entries.
+void hear_leader(Raft& raft, std::uint32_t ticks) {
+  for (; ticks > 0; --ticks) {
+    append(raft, {.term = 1, .prev_index = 1, .prev_term = 1});
+    raft.tick();
+  }
+}
+
+TEST(RaftScenario, S36_ALeaderWithAFullDiskHandsOverAfterTheSameTimeAsOneWhoseDiskHangs) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  lab.at(old).on_storage_full(true);
+  lab.run(kStallTicks - 1);
+  EXPECT_EQ(lab.leader(), old) << "a trim may make room any moment";
+  lab.run(1);
+  EXPECT_NE(lab.at(old).role(), Role::kLeader);
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0; }));
+  const std::uint32_t leader = lab.leader();
+  EXPECT_NE(leader, old);
+  EXPECT_TRUE(lab.propose(leader));
+  const Term term = lab.at(leader).term();
+  lab.run(20 * kTicksMin);
+  EXPECT_EQ(lab.leader(), leader) << "the full one does not come back";
+  EXPECT_EQ(lab.at(leader).term(), term) << "and disturbs nobody";
+}
+
+TEST(RaftScenario, S36_AShortageThatPassesCostsNoLeadership) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  const Term term = lab.at(leader).term();
+  for (int i = 0; i < 10; ++i) {
+    lab.at(leader).on_storage_full(true);
+    lab.run(kStallTicks - 1);
+    lab.at(leader).on_storage_full(false);
+    lab.run(1);
+  }
+  EXPECT_EQ(lab.leader(), leader);
+  EXPECT_EQ(lab.at(leader).term(), term);
+  EXPECT_TRUE(lab.propose(leader));
+}
+
+TEST(RaftScenario, S36_AFollowerWithAFullDiskDoesNotRunUntilThereIsRoom) {
+  Raft raft = make_follower(3, 1, {1});
+  raft.on_storage_full(true);
+  hear_leader(raft, kStallTicks);
+  take_outbox(raft);
+  tick(raft, 20 * kTicksMin);
+  EXPECT_TRUE(take_outbox(raft).vote_requests.empty());
+  EXPECT_EQ(raft.role(), Role::kFollower);
+  EXPECT_EQ(raft.leader(), kNoNode) << "it knows that nobody leads";
+  raft.on_storage_full(false);
+  tick(raft, 2 * kTicksMin);
+  EXPECT_FALSE(take_outbox(raft).vote_requests.empty());
+}
+
+TEST(RaftScenario, S36_AFollowerWithAFullDiskVotesAndAnswersItsLeader) {
+  Raft raft = make_follower(3, 1, {1});
+  raft.on_storage_full(true);
+  hear_leader(raft, kStallTicks);
+  take_outbox(raft);
+  append(raft, {.term = 1, .prev_index = 1, .prev_term = 1});
+  const auto answer = take_append_reply(raft);
+  ASSERT_TRUE(answer);
+  EXPECT_FALSE(answer->rejected);
+  EXPECT_EQ(answer->match_index, Index(1));
+
+  tick(raft, 2 * kTicksMin);  // its leader is gone
+  ask(raft, {.term = 2, .last_index = 1, .last_term = 1, .pre_vote = true, .from = 3});
+  EXPECT_TRUE(take_vote_reply(raft).value().granted);
+  ask(raft, {.term = 2, .last_index = 1, .last_term = 1, .from = 3});
+  EXPECT_EQ(take_vote_reply(raft), std::nullopt) << "not before it is durable (S3)";
+  hard_state_durable(raft);
+  EXPECT_TRUE(take_vote_reply(raft).value().granted);
+}
+
+TEST(RaftScenario, S36_WithoutRoomWhereTheLogIsNobodyLeadsAndWithRoomServiceResumes) {
+  Lab lab(3);
+  const std::uint32_t old = lab.elect();
+  const std::uint32_t whole = lab.follower(0), behind = lab.follower(1);
+  lab.isolate(behind);
+  ASSERT_TRUE(lab.propose(old));
+  const Index committed = lab.at(old).commit_index();
+  ASSERT_GT(committed, lab.at(behind).log().last_index());
+  lab.at(old).on_storage_full(true);
+  lab.at(whole).on_storage_full(true);
+  lab.run(kStallTicks);
+  EXPECT_EQ(lab.leader(), 0u);
+  lab.mend();
+  lab.run(20 * kTicksMin);
+  EXPECT_EQ(lab.leader(), 0u) << "the one with room lacks an entry that was acknowledged";
+  lab.at(whole).on_storage_full(false);
+  ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0; }, 10 * kTicksMin));
+  EXPECT_EQ(lab.leader(), whole);
+  EXPECT_TRUE(lab.propose(whole));
+  lab.run(kTicksMin);
+  EXPECT_GT(lab.at(behind).commit_index(), committed);
+}
+
+TEST(RaftScenario, S36_ANodeAloneKeepsItsPlaceAndServesAgain) {
+  Raft raft = make_follower(1, 0);
+  make_leader(raft, 1);
+  log_durable(raft);
+  raft.on_storage_full(true);
+  tick(raft, 20 * kTicksMin);
+  EXPECT_EQ(raft.role(), Role::kLeader) << "there is nobody to hand over to";
+  raft.on_storage_full(false);
+  propose(raft);
+  log_durable(raft);
+  EXPECT_EQ(raft.commit_index(), Index(2));
 }
 
 }  // namespace
