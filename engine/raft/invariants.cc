@@ -87,7 +87,7 @@ const char* Invariants::check_step(const Raft& raft) const {
 }
 
 void Invariants::remember(const Raft& raft) {
-  if (!last_) last_.emplace();
+  if (!last_) last_ = Snapshot();
   last_->hard_state = raft.hard_state_;
   last_->role = raft.role_;
   last_->first_index = raft.log_.first_index();

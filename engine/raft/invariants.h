@@ -33,7 +33,7 @@ class Invariants {
  private:
   struct Snapshot {
     HardState hard_state;
-    Role role{};
+    Role role;
     Index first_index;
     Index last_index;
     Index commit_index;
