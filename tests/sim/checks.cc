@@ -123,6 +123,7 @@ void Checks::check_group(Node& node, shard::Shard& shard, const shard::Group& gr
   }
   check_leader(node, shard, group, was);
   if (group.raft.commit_index() != was.commit) check_commit(node, group, was);
+  check_first(node, group);
 }
 
 void Checks::check_terms(Node& node, const shard::Group& group, Seen& was) {
@@ -154,6 +155,15 @@ void Checks::check_new_batches(Node& node, const shard::Group& group, Seen& was)
   take_back_promise(group, was);
   was.last_checksum = index.last_checksum();
   was.last_index = index.last_index();
+}
+
+/// Entries are given up only by a request that went through the log, and only committed ones.
+void Checks::check_first(Node& node, const shard::Group& group) {
+  const Index first = group.index.first_index();
+  if (first <= shadow_.first_allowed(group.id)) return;
+  violated(node, group.id, "gave up its log below " + number(first) +
+                               "; the committed trims allow " +
+                               number(shadow_.first_allowed(group.id)));
 }
 
 /// What a newer leader made it truncate is no longer promised; what is committed always is.

@@ -82,6 +82,7 @@ class Checks final : public Node::Watcher {
   void check_new_batches(Node& node, const shard::Group& group, Seen& was);
   void check_leader(Node& node, shard::Shard& shard, const shard::Group& group, Seen& was);
   void check_commit(Node& node, const shard::Group& group, Seen& was);
+  void check_first(Node& node, const shard::Group& group);
   void check_votes(Node& node, GroupId group, Term term);
   void check_durable(Node& node, shard::Shard& shard);
   void check_bounds(Node& node, shard::Shard& shard);

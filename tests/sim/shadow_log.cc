@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/shard/groups.h"
+
 namespace sluice::sim {
 namespace {
 std::string at(GroupId group, Index index) {
@@ -59,6 +61,9 @@ void ShadowLog::append(GroupId group, BatchView view, const std::string& who) {
       ++entries_;
       index = index.next();
     }
+  }
+  if (view.kind() == BatchKind::kTrim) {
+    log.trimmed = std::max(log.trimmed, shard::trim_target(view));
   }
   if (view.producer() != kNoProducer) {
     auto& next = log.next_sequence.try_emplace(view.producer().value(), 1).first->second;

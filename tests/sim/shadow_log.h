@@ -40,6 +40,8 @@ class ShadowLog {
   /// The batch that holds `index`, or nullptr.
   [[nodiscard]] const Batch* find(GroupId group, Index index) const;
   [[nodiscard]] const Batch* last(GroupId group) const;
+  /// Where a log may begin: the highest index that a committed trim names.
+  [[nodiscard]] Index first_allowed(GroupId group) const { return logs_[group.value()].trimmed; }
 
   /// A batch was committed that continues the log: the first node that knows of it.
   void append(GroupId group, BatchView batch, const std::string& who);
@@ -61,6 +63,7 @@ class ShadowLog {
  private:
   struct Log {
     std::vector<Batch> batches;
+    Index trimmed{1};
     std::map<std::uint64_t, std::uint64_t> next_sequence;  // by producer
   };
 
