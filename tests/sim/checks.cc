@@ -200,6 +200,7 @@ void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& g
         leaders_.try_emplace({group.id.value(), term.value()}, node.number());
     if (fresh) {
       ++elections_;
+      if (on_election) on_election(group.id, node);
       world_.trace(node.name(), "leads group " + number(group.id) + " in term " + number(term));
     }
     if (at->second != node.number()) {

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -34,6 +35,9 @@ class Checks final : public Node::Watcher {
   void on_step(Node& node, shard::Shard& shard) override;
   void on_sent(Node& node, const Socket& socket, std::span<const std::byte> bytes) override;
   void on_gone(Node& node) override;
+
+  /// Called when a node is seen to lead for the first time in a term.
+  std::function<void(GroupId, const Node&)> on_election;
 
   /// The cluster is at rest: what every node must have done by then.
   void at_rest(Node& node);

@@ -35,6 +35,7 @@ class Run {
                  .nodes = scenario.nodes,
                  .fsync_always = scenario.fsync == "always"}) {
     world_.tracing = options.trace;
+    checks_.on_election = [this](GroupId group, const Node& node) { on_election(group, node); };
     make_machines();
     make_nodes();
     make_clients();
@@ -45,11 +46,7 @@ class Run {
     for (const auto& client : clients_) client->start();
     for (std::size_t i = 0; i < scenario_.faults.size(); ++i) {
       Fault& fault = scenario_.faults[i];
-      world_.at(fault.at, [this, &fault] {
-        find_target(fault);
-        begin(fault);
-      });
-      world_.at(fault.until, [this, &fault] { end(fault); });
+      world_.at(fault.at, [this, &fault] { find_target(fault); });
     }
     supervise();
     if (until(scenario_.faults_end)) {
@@ -197,7 +194,7 @@ class Run {
   [[nodiscard]] Node& node(std::size_t i) { return *nodes_[i % nodes_.size()]; }
   [[nodiscard]] Disk& disk(std::size_t i) { return *node(i).machine().disk; }
   [[nodiscard]] bool exists(const Fault& fault) const {
-    return fault.a < machines_.size() && fault.b < machines_.size() && fault.at <= world_.now();
+    return fault.a < machines_.size() && fault.b < machines_.size();
   }
   [[nodiscard]] std::uint32_t* disk_rate(const Fault& fault) {
     DiskFaults& faults = disk(fault.a).faults;
@@ -213,13 +210,40 @@ class Run {
     }
   }
 
-  /// Who leads is known only now.
-  void find_target(Fault& fault) const {
-    if (fault.a < kLeaderOf) return;
-    const std::size_t group = (fault.a - kLeaderOf) % scenario_.groups;
-    const Node* leader = checks_.newest_leader(GroupId(static_cast<std::uint32_t>(group))).node;
-    fault.a = leader != nullptr ? leader->number() : 0;
+  /// Who leads is known only now; who is elected next is known only then.
+  void find_target(Fault& fault) {
+    if (fault.a >= kNextLeaderOf) {
+      waiting_.push_back(&fault);
+      return;
+    }
+    if (fault.a >= kLeaderOf) {
+      const std::size_t group = (fault.a - kLeaderOf) % scenario_.groups;
+      aim(fault, checks_.newest_leader(GroupId(static_cast<std::uint32_t>(group))).node);
+    }
+    let_happen(fault);
+  }
+
+  void aim(Fault& fault, const Node* node) const {
+    fault.a = node != nullptr ? node->number() : 0;
     if (fault.a == fault.b) fault.b = (fault.b + 1) % scenario_.nodes;
+  }
+
+  void let_happen(Fault& fault) {
+    const Time lasts = fault.until - fault.at;
+    fault.at = world_.now();
+    fault.until = fault.at + lasts;
+    begin(fault);
+    world_.at(fault.until, [this, &fault] { end(fault); });
+  }
+
+  void on_election(GroupId group, const Node& node) {
+    std::erase_if(waiting_, [&](Fault* fault) {
+      if ((fault->a - kNextLeaderOf) % scenario_.groups != group.value()) return false;
+      aim(*fault, &node);
+      const Time moments = 2 * Time{scenario_.latency_us} * kUs + kMs;
+      world_.after(ambush_.below(moments), [this, fault] { let_happen(*fault); });
+      return true;
+    });
   }
 
   void begin(const Fault& fault) {
@@ -594,6 +618,8 @@ class Run {
   std::map<const Fault*, std::shared_ptr<const Disk::Backup>> backups_;
   std::map<const Node*, unsigned> failed_starts_;
   std::string quorum_names_;
+  std::vector<Fault*> waiting_;  // for an election
+  Random ambush_ = world_.random_for("ambush");
   std::uint64_t faults_ = 0;
   bool faults_over_ = false;  // none begins or ends by itself any more
   bool unattended_ = false;   // nobody starts what stopped

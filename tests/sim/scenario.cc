@@ -122,6 +122,7 @@ class Drawer {
     const std::uint64_t count = random_.between(1, random_.coin() ? 20 : 80);
     for (std::uint64_t i = 0; i < count; ++i) draw_fault(kinds[random_.below(kinds.size())]);
     if (random_.below(3) == 0) draw_partition();
+    if (random_.below(3) == 0) draw_storm();
     const bool power = std::ranges::find(kinds, FaultKind::kPower) != kinds.end();
     if (power && random_.coin()) draw_outage();
     std::ranges::stable_sort(s.faults, {}, &Fault::at);
@@ -139,7 +140,7 @@ class Drawer {
     // Whoever leads is the one whose failure shows most.
     const bool at_leader =
         !needs_liar(kind) && random_.below(3) < (kind == FaultKind::kIsolate ? 2 : 1);
-    if (at_leader) f.a = kLeaderOf + random_.below(s.groups);
+    if (at_leader) f.a = leader();
     switch (kind) {
       case FaultKind::kCut:
       case FaultKind::kReset:
@@ -178,6 +179,41 @@ class Drawer {
         break;
     }
     s.faults.push_back(f);
+  }
+
+  /// Of some group: the one that leads at the time, or the one that is elected next.
+  std::size_t leader() {
+    const std::size_t group = random_.below(scenario_.groups);
+    return (random_.below(3) == 0 ? kNextLeaderOf : kLeaderOf) + group;
+  }
+
+  /// What the hardest cases of Raft are made of: leaders that are cut off with entries nobody else
+  /// has, while the others' disks and links are slow.
+  void draw_storm() {
+    Scenario& s = scenario_;
+    const Time election = Time{s.election_ms} * kMs;
+    for (std::uint64_t cycles = random_.between(1, 8); cycles > 0; --cycles) {
+      const Time at = random_.below(s.faults_end);
+      Fault f;
+      f.kind = FaultKind::kIsolate;
+      f.at = at;
+      f.until = at + random_.between(election, 5 * election);
+      f.a = leader();
+      s.faults.push_back(f);
+      for (std::uint64_t more = random_.below(4); more > 0; --more) {
+        static constexpr FaultKind kKinds[] = {FaultKind::kDiskStall, FaultKind::kDiskStall,
+                                               FaultKind::kPause, FaultKind::kKill,
+                                               FaultKind::kSlow, FaultKind::kPower};
+        f.kind = random_.pick(kKinds);
+        if (f.kind == FaultKind::kPower && s.fsync != "always") continue;
+        f.a = random_.coin() ? leader() : random_.below(s.nodes);
+        f.b = random_.below(s.nodes);
+        f.at = at + random_.below(2 * election);
+        f.until = f.at + random_.between(election / 4, 4 * election);
+        f.amount = random_.between(1'000, 2 * election / kUs);
+        s.faults.push_back(f);
+      }
+    }
   }
 
   /// Every machine loses power at about the same time, perhaps more than once.

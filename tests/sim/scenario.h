@@ -42,6 +42,9 @@ inline constexpr std::size_t kFaultKinds = 23;
 
 /// In Fault::a: the node that leads group (a - kLeaderOf) at that time; node 0 while none does.
 inline constexpr std::size_t kLeaderOf = 1000;
+/// The node that wins the next election of group (a - kNextLeaderOf): the fault waits for it, begins
+/// within moments of it, and lasts as long as it was to last.
+inline constexpr std::size_t kNextLeaderOf = 2000;
 
 struct Fault {
   FaultKind kind{};
