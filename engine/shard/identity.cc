@@ -169,17 +169,20 @@ std::int32_t sync_names(io::Io& io, const std::string& data_dir) {
   return result >= 0 ? sync_directory(io, parent_of(data_dir)) : result;
 }
 
-/// Makes both copies and the shard directories durable. A crash in between leaves a directory that
-/// is still new, or one good copy; either way the next start goes on.
+/// Makes the shard directories and then both copies durable. A crash in between leaves a directory
+/// that is still new, or a good copy and everything that it speaks of; either way the next start goes
+/// on. Were the directories not synced first, a power failure could keep a copy and take one of them,
+/// and that start would look for a log that never was (S34).
 std::int32_t create(io::Io& io, const std::string& data_dir, const Paths& paths,
                     const DirectoryIdentity& identity) {
   for (std::uint32_t i = 0; i < identity.shards; ++i) {
     int error = 0;
     if (!io.make_directory(shard_directory(data_dir, ShardId(i)).c_str(), error)) return -error;
   }
-  auto result = write_copy(io, paths.first, identity);
+  auto result = sync_names(io, data_dir);
+  if (result >= 0) result = write_copy(io, paths.first, identity);
   if (result >= 0) result = write_copy(io, paths.second, identity);
-  return result >= 0 ? sync_names(io, data_dir) : result;
+  return result >= 0 ? sync_directory(io, data_dir) : result;
 }
 
 }  // namespace
