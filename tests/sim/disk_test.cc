@@ -299,7 +299,9 @@ TEST(SimDisk, ASyncCoversWhatCompletedBeforeItBeganAndNothingLater) {
     Bench b(seed);
     const auto file = b.durable_file("/f", 3);
     const Bytes bytes = pattern(0xB, 3 * kPage);
-    const auto part = [&](std::size_t page) { return std::span(bytes).subspan(page * kPage, kPage); };
+    const auto part = [&](std::size_t page) {
+      return std::span(bytes).subspan(page * kPage, kPage);
+    };
     const auto write = [&](std::size_t page) {
       return b.disk.begin_write(file, part(page), page * kPage, false);
     };
@@ -626,6 +628,15 @@ TEST(SimDisk, S57_ABackupHoldsWhatWasDurableAndComesBackWhole) {
   EXPECT_EQ(b.all("/f"), pattern(0xA, 2 * kPage));
   b.sync_names("/d");  // it is a directory still
   // Once more: the backup itself was not changed by what was written to its copy.
+  b.disk.restore(*backup);
+  EXPECT_EQ(b.all("/f"), pattern(0xA, 2 * kPage));
+}
+
+TEST(SimDisk, ABackupHasTheLengthThatWasDurable) {
+  Bench b(1);
+  const auto file = b.durable_file("/f", 2);
+  b.write(file, pattern(0xB, kPage), 3 * kPage, false);
+  const auto backup = b.disk.backup();
   b.disk.restore(*backup);
   EXPECT_EQ(b.all("/f"), pattern(0xA, 2 * kPage));
 }

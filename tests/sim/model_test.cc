@@ -1,5 +1,5 @@
-// The simulator's machinery: fibers, the world's queue, the Io of a simulated process, scenarios and
-// their shrinker.
+// The simulator's machinery: fibers, the world's queue, the Io of a simulated process, scenarios
+// and their shrinker.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -119,19 +119,23 @@ TEST(SimRandom, IsItsSeedAndItsPart) {
 TEST(SimWorld, EqualInstantsInOrderOfArrival) {
   World world(1);
   std::string trace;
-  world.at(20, [&] { trace += "c"; });
+  world.at(20, [&] { trace += "d"; });
   world.at(10, [&] {
     trace += "a";
-    world.at(5, [&] { trace += "b"; });   // past: now, and behind what is already due
-    world.at(20, [&] { trace += "f"; });
+    world.at(5, [&] {  // past: now, and behind what is already due
+      trace += "c";
+      EXPECT_EQ(world.now(), 10u);
+    });
+    world.at(20, [&] { trace += "g"; });
   });
-  world.at(20, [&] { trace += "d"; });
+  world.at(10, [&] { trace += "b"; });
   world.at(20, [&] { trace += "e"; });
+  world.at(20, [&] { trace += "f"; });
   while (world.step()) {
   }
-  EXPECT_EQ(trace, "abcdef");
+  EXPECT_EQ(trace, "abcdefg");
   EXPECT_EQ(world.now(), 20u);
-  EXPECT_EQ(world.events(), 6u);
+  EXPECT_EQ(world.events(), 7u);
   EXPECT_FALSE(world.step());
 }
 
@@ -847,7 +851,8 @@ TEST(SimScenario, DisksLieOnAMinorityOfTheNodesAndFaultsAreInOrder) {
     EXPECT_EQ(s.liars >> s.nodes, 0u);
     EXPECT_TRUE(std::ranges::is_sorted(s.faults, {}, &Fault::at));
     for (const Fault& fault : s.faults) {
-      const bool leader = fault.a >= kLeaderOf && fault.a < kLeaderOf + s.groups;
+      const bool leader = (fault.a >= kLeaderOf && fault.a < kLeaderOf + s.groups) ||
+                          (fault.a >= kNextLeaderOf && fault.a < kNextLeaderOf + s.groups);
       EXPECT_TRUE(leader || fault.a < s.nodes + s.clients) << to_text(fault);
       EXPECT_LT(fault.b, s.nodes + s.clients);
       EXPECT_LE(fault.at, fault.until);
