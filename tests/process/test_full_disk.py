@@ -1,7 +1,7 @@
-"""S36: one node's disk is full, really full: a small filesystem of its own under its data directory.
+"""S36: a node's disk is full, really full: a small filesystem of its own under its data directory.
 
-Mounts are made in a mount namespace of this process and its children, which takes them away with the
-last of them, however they end. Where the kernel permits no mount the tests are skipped.
+Mounts are made in a mount namespace of this process and its children, which takes them away with
+the last of them, however they end. Where the kernel permits no mount the tests are skipped.
 """
 
 import ctypes
@@ -44,7 +44,7 @@ def _run(*command):
 
 
 def _enter_mount_namespace():
-    """Root has one for the asking; others get one, and tmpfs in it, where user namespaces are on."""
+    """Root may; others may, with tmpfs in it, where user namespaces are permitted."""
     try:
         _unshare(CLONE_NEWNS)
     except PermissionError:

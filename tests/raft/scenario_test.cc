@@ -1,5 +1,5 @@
-// Ways in which systems like this one lost or invented data: S1 to S10, S36, S52, S57, S60, and what a
-// peer may say that no correct peer says.
+// Ways in which systems like this one lost or invented data: S1 to S10, S36, S52, S57, S60, and
+// what a peer may say that no correct peer says.
 #include <limits>
 
 #include "tests/raft/lab.h"
