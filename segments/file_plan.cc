@@ -22,6 +22,7 @@ FilePlan::FilePlan(const Options& options, const StreamBase& base, Found found)
     : options_(options),
       base_(base),
       rubbish_(std::move(found.rubbish)),
+      names_due_(found.any || !rubbish_.empty()),
       to_sync_(std::move(found.to_sync)),
       spares_(found.spares.begin(), found.spares.end()),
       header_(std::make_unique<Block>()) {
@@ -49,7 +50,7 @@ void FilePlan::retire(const SegmentInfo& segment) {
 }
 
 FilePlan::Task FilePlan::choose() const {
-  if (!rubbish_.empty()) return Task::kClean;
+  if (names_due_) return Task::kClean;
   if (!to_sync_.empty()) return Task::kSync;
   if (wanted_ && !spares_.empty()) return Task::kPrepare;
   if (!retiring_.empty()) return Task::kRetire;
@@ -142,17 +143,17 @@ std::span<const std::byte> FilePlan::header_bytes() const { return header_->byte
 // --- clean -------------------------------------------------------------------------------------
 
 FileStep FilePlan::clean_step() const {
-  if (phase_ == 1) return sync_directory();
+  if (rubbish_.empty()) return sync_directory();
   return {.kind = Kind::kUnlink, .name = rubbish_.back()};
 }
 
 FilePlan::Event FilePlan::clean_done() {
-  if (phase_ == 1) {
+  if (kind_ == Kind::kSyncDirectory) {
+    names_due_ = false;
     end_task();
     return Event::kNone;
   }
   rubbish_.pop_back();
-  if (rubbish_.empty()) phase_ = 1;
   return Event::kNone;
 }
 

@@ -4,6 +4,9 @@
 // the directory's changes since the last kSyncDirectory each may be lost or kept on its own:
 //
 //   clean    unlink rubbish..., sync directory       left: rubbish, which the next start unlinks
+//            (the sync also without rubbish: a killed process may have left a segment's name in
+//            memory alone, and a power failure that took it and kept that of the next segment
+//            would leave a gap in the epochs, which passes for a lost file)
 //   sync     sync found segments...                  left: nothing changed
 //   make     create spare-N.tmp, zeros..., sync      left: spare-N.tmp: rubbish
 //            rename to spare-N                       left: either name, both harmless
@@ -39,6 +42,7 @@ class FilePlan {
     std::vector<std::string> rubbish;
     std::vector<std::string> spares;
     std::vector<Epoch> to_sync;  // segments whose chunks were read but may not be durable yet
+    bool any = false;            // names were found, which may not be durable either
   };
   FilePlan(const Options& options, const StreamBase& base, Found found);
 
@@ -95,6 +99,7 @@ class FilePlan {
   const Options& options_;
   StreamBase base_;
   std::vector<std::string> rubbish_;
+  bool names_due_ = false;  // the directory's sync of kClean
   std::vector<Epoch> to_sync_;
   std::deque<std::string> spares_;
   std::uint64_t next_spare_number_ = 1;

@@ -61,9 +61,10 @@ SegmentLog::SegmentLog(Options options, StreamEnd end)
       table_.add(segment);
     }
   }
+  const bool any = !end.segments.empty() || !end.spares.empty();
   files_ = std::make_unique<FilePlan>(
       options_, StreamBase{end.last_seq, end.last_chunk_checksum, next_epoch_},
-      FilePlan::Found{std::move(end.rubbish), std::move(end.spares), segments_to_sync(end)});
+      FilePlan::Found{std::move(end.rubbish), std::move(end.spares), segments_to_sync(end), any});
   // The stream goes on in a new segment: what was found is never written to again.
   files_->prepare(next_epoch_);
   if (durable_seq_ == last_seq_) on_durable(durable_seq_);

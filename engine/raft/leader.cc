@@ -19,6 +19,8 @@ void Raft::become_leader() {
   heartbeat_elapsed_ = 0;
   for (Peer& peer : peers_) peer.progress.start_term(log_.last_index());
   noop_due_ = true;
+  majority_index_ = Index{};
+  ticks_without_majority_ = 0;
 }
 
 bool Raft::noop_due() const { return noop_due_; }
@@ -57,6 +59,8 @@ void Raft::tick_leader() {
   // it can acknowledge little or nothing. A node alone has nobody to hand over to.
   if (disk_stalled() && !peers_.empty()) return step_down();
 
+  if (commit_stalled()) return step_down();
+
   const bool heartbeat = ++heartbeat_elapsed_ >= options_.heartbeat_ticks;
   if (heartbeat) heartbeat_elapsed_ = 0;
   for (Peer& peer : peers_) {
@@ -68,6 +72,17 @@ void Raft::tick_leader() {
       progress.mark_commit_due();
     }
   }
+}
+
+/// S23 once more: followers answer heartbeats though their disks hang. A leader that hears a majority
+/// but whose entries reach the disks of none keeps those who hear it from a leader that could do
+/// better. While what a majority holds rises, however slowly, it stays (S25).
+bool Raft::commit_stalled() {
+  if (commit_index_ >= log_.last_index() || peers_.empty()) {
+    ticks_without_majority_ = 0;
+    return false;
+  }
+  return ++ticks_without_majority_ >= 4 * std::uint64_t{options_.election_timeout_ticks_min};
 }
 
 bool Raft::quorum_in_contact() const {
@@ -160,6 +175,10 @@ void Raft::advance_commit() {
   positions[count++] = durable_index_;
   for (const Peer& peer : peers_) positions[count++] = peer.progress.counted_index();
   const Index reached = quorum_index(std::span(positions).first(count));
+  if (reached > majority_index_) {
+    majority_index_ = reached;
+    ticks_without_majority_ = 0;
+  }
   if (reached <= commit_index_) return;
   // An entry of an older term is not safe by its copies alone: a later leader may still overwrite
   // it (Figure 8, S1). It commits with the first entry of this term above it.

@@ -216,6 +216,7 @@ class Raft {
   void tick_leader();
   [[nodiscard]] bool quorum_in_contact() const;
   void advance_commit();
+  [[nodiscard]] bool commit_stalled();
   void on_rejected(Progress& progress, const AppendReply& reply);
   [[nodiscard]] AppendPlan plan_empty(Index prev_index) const;
 
@@ -252,6 +253,8 @@ class Raft {
   std::uint64_t ticks_since_leader_ = 0;
   std::uint64_t heartbeat_elapsed_ = 0;
   bool storage_full_ = false;
+  Index majority_index_;  // leader: what a majority was last seen to hold durably
+  std::uint64_t ticks_without_majority_ = 0;  // since that rose, while entries are uncommitted
   std::uint64_t stalled_ticks_ = 0;  // without durable progress, while something waits for it
 
   // As a candidate or voter.

@@ -72,9 +72,7 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
     return Taken::kYes;
   }
   if (group->raft.role() != raft::Role::kLeader) {
-    // Where every disk is full nobody leads: the operator is to hear why.
-    const bool full = commit_.full() && group->raft.leader() == kNoNode;
-    refuse(from, id, 0, count, full ? Errc::kNoSpace : Errc::kNotLeader, group->raft.leader());
+    refuse(from, id, 0, count, Errc::kNotLeader, group->raft.leader());
     return Taken::kYes;
   }
   if (!numbered) return append_new(from, *group, id, 0, bytes);

@@ -97,7 +97,8 @@ TEST_F(FilePlanTest, TheHeaderNamesEpochAndBase) {
 TEST_F(FilePlanTest, AStartCleansUpThenSyncsThenPrepares) {
   FilePlan files = plan({.rubbish = {"spare-9.tmp", "spare-4"},
                          .spares = {"spare-2"},
-                         .to_sync = {Epoch(5), Epoch(6)}});
+                         .to_sync = {Epoch(5), Epoch(6)},
+                         .any = true});
   files.prepare(Epoch(7));
   EXPECT_EQ(all(files), (Steps{"unlink spare-4", "unlink spare-9.tmp", "sync .",
                                "sync 0000000000000005.segment", "sync 0000000000000006.segment",
@@ -106,6 +107,14 @@ TEST_F(FilePlanTest, AStartCleansUpThenSyncsThenPrepares) {
   // The unlinks may be undone by a crash until the directory is synced: their names are not reused.
   files.prepare(Epoch(8));
   EXPECT_EQ(all(files).front(), "create spare-10.tmp");
+}
+
+// S33
+TEST_F(FilePlanTest, S33_NamesThatWereFoundAreSyncedBeforeANewOneIsMade) {
+  FilePlan files = plan({.rubbish = {}, .spares = {"spare-2"}, .to_sync = {}, .any = true});
+  files.prepare(Epoch(7));
+  EXPECT_EQ(all(files), (Steps{"sync .", "header spare-2", "sync spare-2",
+                               "rename spare-2 0000000000000007.segment", "sync .", "!"}));
 }
 
 TEST_F(FilePlanTest, RetiredSegmentsBecomeSparesUpToABound) {
@@ -185,7 +194,7 @@ TEST_F(FilePlanTest, S35_AFailedSyncOfZerosIsNotRepeatedWithoutWritingThemAgain)
 }
 
 TEST_F(FilePlanTest, S35_AnyOtherFailedSyncIsFinal) {
-  FilePlan files = plan({.rubbish = {}, .spares = {"spare-1"}, .to_sync = {}});
+  FilePlan files = plan({.rubbish = {}, .spares = {"spare-1"}, .to_sync = {}, .any = false});
   files.prepare(Epoch(1));
   while (text(*files.next_step()) != "sync .") (void)files.step_done();
   EXPECT_DEATH(files.step_failed_no_space(), "syncing");

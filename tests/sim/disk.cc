@@ -188,6 +188,34 @@ std::vector<std::byte> Disk::peek(const std::string& path, std::uint64_t offset,
   return bytes;
 }
 
+std::span<const std::byte> Disk::sector_of(const PageRef& page, std::size_t sector) {
+  static constexpr std::array<std::byte, kSectorBytes> kZeros{};
+  if (!page) return kZeros;
+  return std::span(page->bytes).subspan(sector * kSectorBytes, kSectorBytes);
+}
+
+void Disk::set_sector(PageRef& page, std::size_t sector, std::span<const std::byte> bytes) {
+  if (std::ranges::equal(sector_of(page, sector), bytes)) return;
+  auto changed = std::make_shared<Page>();
+  if (page) {
+    changed->bytes = page->bytes;
+  } else {
+    changed->bytes.fill(std::byte{0});
+  }
+  std::ranges::copy(bytes, changed->bytes.begin() +
+                               static_cast<std::ptrdiff_t>(sector * kSectorBytes));
+  page = std::move(changed);
+}
+
+/// Equal pages are one page: cheap to compare, and half the memory.
+void Disk::unify(Slot& slot) {
+  if (slot.current == slot.durable) return;
+  for (std::size_t i = 0; i < kSectorsPerPage; ++i) {
+    if (!std::ranges::equal(sector_of(slot.current, i), sector_of(slot.durable, i))) return;
+  }
+  slot.durable = slot.current;
+}
+
 bool Disk::make_room(File& file, std::uint64_t end) {
   const std::size_t pages = (end + kPageBytes - 1) / kPageBytes;
   if (pages <= file.pages.size()) return true;
@@ -220,8 +248,19 @@ void Disk::store_page(File& file, std::size_t number, std::size_t begin,
   slot.current = changed(slot.current);
   if (durable) {
     // What lies beside it in the same sector is written with it, as a real cache does.
-    slot.durable = same ? slot.current : changed(slot.durable);
+    if (same) slot.durable = slot.current;
+    for (std::size_t i = first; i <= last; ++i) {
+      set_sector(slot.durable, i, sector_of(slot.current, i));
+    }
+    unify(slot);
     slot.dirty &= static_cast<std::uint8_t>(~mask);
+    // A sync that is under way does not take it back.
+    for (Sync& sync : syncs_) {
+      if (files_[sync.file].get() != &file) continue;
+      for (Sync::Covered& covered : sync.pages) {
+        if (covered.number == number) covered.dirty &= static_cast<std::uint8_t>(~mask);
+      }
+    }
   } else {
     if (slot.dirty == 0) file.dirty_pages.push_back(static_cast<std::uint32_t>(number));
     slot.dirty |= mask;
@@ -325,7 +364,7 @@ Disk::SyncId Disk::begin_sync(FileId id) {
   } else {
     for (const std::uint32_t page : file.dirty_pages) {
       const Slot& slot = file.pages[page];
-      sync.pages.push_back({page, slot.current, slot.durable});
+      sync.pages.push_back({page, slot.current, slot.dirty});
     }
   }
   syncs_.push_back(std::move(sync));
@@ -352,7 +391,7 @@ std::int32_t Disk::end_sync(SyncId id) {
     return 0;
   }
   const bool failed = random_.chance(faults.sync_error);
-  for (const auto& [number, page, durable_before] : sync.pages) {
+  for (const auto& [number, page, dirty] : sync.pages) {
     Slot& slot = file.pages[number];
     if (failed) {
       // The pages count as clean and were never written (Rebello et al., "Can Applications Recover
@@ -360,9 +399,14 @@ std::int32_t Disk::end_sync(SyncId id) {
       slot.dirty = 0;
       continue;
     }
-    // A durable write that ended meanwhile is not taken back.
-    if (slot.durable == durable_before) slot.durable = page;
-    if (slot.current == slot.durable) slot.dirty = 0;
+    for (std::size_t i = 0; i < kSectorsPerPage; ++i) {
+      if ((dirty >> i & 1) == 0) continue;
+      set_sector(slot.durable, i, sector_of(page, i));
+      if (std::ranges::equal(sector_of(slot.current, i), sector_of(slot.durable, i))) {
+        slot.dirty &= static_cast<std::uint8_t>(~(1u << i));
+      }
+    }
+    unify(slot);
   }
   if (failed) has_lied_ = true;
   std::erase_if(file.dirty_pages, [&](std::uint32_t n) { return file.pages[n].dirty == 0; });
@@ -548,24 +592,35 @@ void Disk::restore(const Backup& backup) {
   }
 }
 
-bool Disk::is_durable(const std::string& path, std::uint64_t offset,
-                      std::uint64_t size_bytes) const {
+bool Disk::is_name_durable(const std::string& path) const {
   const auto named = durable_names_.find(path);
   const auto current = names_.find(path);
   if (named == durable_names_.end() || current == names_.end()) return false;
   if (named->second != current->second) return false;
-  const File& file = *files_[named->second];
+  if (path == "/") return true;
+  const std::string directory = parent(path);
+  // It may be there again and yet vanish: moved away and back, and only the first change is kept.
+  const auto changes = changes_.find(directory);
+  if (changes != changes_.end() &&
+      std::ranges::any_of(changes->second, [&](const NameChange& change) {
+        return change.from == path || change.to == path;
+      })) {
+    return false;
+  }
+  return is_name_durable(directory);
+}
+
+bool Disk::is_durable(const std::string& path, std::uint64_t offset,
+                      std::uint64_t size_bytes) const {
+  if (!is_name_durable(path)) return false;
+  const File& file = *files_[names_.at(path)];
   if (offset + size_bytes > file.durable_size) return false;
   for (std::uint64_t at = offset / kSectorBytes; at * kSectorBytes < offset + size_bytes; ++at) {
     const Slot& slot = file.pages[at / kSectorsPerPage];
     const std::size_t sector = at % kSectorsPerPage;
     if ((slot.dirty >> sector & 1) != 0) return false;
     if (slot.current == slot.durable) continue;
-    const auto bytes_of = [&](const PageRef& page) {
-      static constexpr std::array<std::byte, kSectorBytes> kZeros{};
-      return page ? page->bytes.data() + sector * kSectorBytes : kZeros.data();
-    };
-    if (std::memcmp(bytes_of(slot.current), bytes_of(slot.durable), kSectorBytes) != 0) {
+    if (!std::ranges::equal(sector_of(slot.current, sector), sector_of(slot.durable, sector))) {
       return false;
     }
   }

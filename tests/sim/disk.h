@@ -155,7 +155,8 @@ class Disk {
     FileId file = 0;
     struct Covered {
       std::uint32_t number;
-      PageRef page, durable_before;
+      PageRef page;
+      std::uint8_t dirty;  // bit per sector that it is to make durable
     };
     std::vector<Covered> pages;
     std::uint64_t size = 0;
@@ -166,9 +167,14 @@ class Disk {
 
   [[nodiscard]] static std::string parent(const std::string& path);
   [[nodiscard]] std::optional<FileId> find(const std::string& path) const;
+  [[nodiscard]] bool is_name_durable(const std::string& path) const;
   [[nodiscard]] FileId add_file();
   void log_change(const std::string& directory, NameChange change);
   static void apply(Names& names, const NameChange& change);
+  [[nodiscard]] static std::span<const std::byte> sector_of(const PageRef& page,
+                                                            std::size_t sector);
+  static void set_sector(PageRef& page, std::size_t sector, std::span<const std::byte> bytes);
+  static void unify(Slot& slot);
   [[nodiscard]] bool make_room(File& file, std::uint64_t end);
   void store(File& file, std::span<const std::byte> bytes, std::uint64_t offset, bool durable);
   void store_page(File& file, std::size_t page, std::size_t begin, std::span<const std::byte> bytes,

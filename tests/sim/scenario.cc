@@ -179,6 +179,19 @@ class Drawer {
         break;
     }
     s.faults.push_back(f);
+    if (kind == FaultKind::kKill || kind == FaultKind::kPower) crash_again(f);
+  }
+
+  /// Starting is what is done least often: crashes fall into it on purpose.
+  void crash_again(Fault f) {
+    static constexpr FaultKind kEnds[] = {FaultKind::kKill, FaultKind::kPower};
+    while (random_.below(3) == 0) {
+      f.kind = scenario_.fsync == "always" ? random_.pick(kEnds) : FaultKind::kKill;
+      f.at = random_.below(4) == 0 ? 0 : f.until;
+      f.at += random_.below(50 * kMs);
+      f.until = f.at + random_.between(kMs, 500 * kMs);
+      scenario_.faults.push_back(f);
+    }
   }
 
   /// Of some group: the one that leads at the time, or the one that is elected next.

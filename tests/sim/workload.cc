@@ -278,6 +278,11 @@ void WorkloadClient::audit_read(GroupId group, Index from) {
 void WorkloadClient::on_append(std::uint64_t tag, const client::AppendOutcome& outcome) {
   const Pending pending = take(tag);
   world_.mix(pending.uid ^ static_cast<std::uint64_t>(outcome.status) << 60);
+  if (world_.tracing && outcome.status != Status::kOk) {
+    world_.trace(machine_.name, "append of uid " + std::to_string(pending.uid & 0xFFFFFFFF) +
+                                    " to group " + std::to_string(pending.group.value()) + ": " +
+                                    std::string(code_name(outcome.code)));
+  }
   if (outcome.status == Status::kOk) {
     shadow_.acknowledged({pending.group, outcome.index, outcome.term}, pending.uid, machine_.name);
     if (pending.kind == Pending::Kind::kProbe) probes_.erase(pending.group);
