@@ -85,6 +85,15 @@ std::string problem_of_peers(const Config& config) {
     return fmt::format(
         "the peers do not name this node ({}): list every member of the cluster, this one too",
         config.node_id.value());
+  for (const NodeId node : config.trusted_again) {
+    if (node == config.node_id)
+      return fmt::format(
+          "this node ({}) is told to trust its own new directory: start the other nodes so",
+          node.value());
+    if (std::ranges::find(config.peers, node, &PeerAddress::node) == config.peers.end())
+      return fmt::format("node {}, whose new directory is to be trusted, is not among the peers",
+                         node.value());
+  }
   return {};
 }
 

@@ -42,6 +42,9 @@ struct Config {
   std::string data_dir;            // created if missing
   std::string listen;              // "host:port"; port 0: any free one
   std::vector<PeerAddress> peers;  // 1 to 7 members, this node among them
+  /// Peers whose disk was replaced (S56): the directory that each of them names first after this
+  /// start takes the place of the one that is remembered. engine/README.md says when that is safe.
+  std::vector<NodeId> trusted_again;
 
   std::uint32_t groups = 1;  // 1 to 65,536
   /// Threads. 0: what the data directory has; in a new one, one per core. 1 to 64. Fixed for the

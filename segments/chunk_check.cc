@@ -63,6 +63,9 @@ bool record_is_right(const Options& options, const RecordDescriptor& descriptor,
       return bytes.size() == sizeof(TrimRecord) && own_record_is_right(descriptor, bytes);
     case RecordKind::kProducers:
       return own_record_is_right(descriptor, bytes);
+    case RecordKind::kPeer:
+      return bytes.size() == sizeof(PeerRecord) && descriptor.group() == 0 &&
+             own_record_is_right(descriptor, bytes);
   }
   return false;
 }

@@ -18,6 +18,7 @@ enum class RecordKind : std::uint8_t {
   kHardState = 2,  // HardStateRecord: the newest of a group counts
   kTrim = 3,       // TrimRecord: the group's log begins after it
   kProducers = 4,  // snapshot of a group's producer sessions, opaque here
+  kPeer = 5,       // PeerRecord: the newest of a peer counts; of no group
 };
 
 inline constexpr std::size_t kChunkHeaderBytes = 96;
@@ -27,6 +28,7 @@ static_assert(sizeof(ChunkHeader) == kChunkHeaderBytes);
 static_assert(sizeof(RecordDescriptor) == kDescriptorBytes);
 static_assert(sizeof(SegmentHeader) == kSegmentHeaderBytes);
 static_assert(sizeof(HardStateRecord) == 16 && sizeof(TrimRecord) == 24);
+static_assert(sizeof(PeerRecord) == 24);
 
 /// Where a record lies.
 struct Location {
@@ -50,6 +52,13 @@ struct HardState {
   bool operator==(const HardState&) const = default;
 };
 
+/// Which data directory a peer has (S56).
+struct PeerDirectory {
+  NodeId node;
+  DirectoryId directory;
+  bool operator==(const PeerDirectory&) const = default;
+};
+
 /// A record of a valid chunk, found by a scan. `bytes` lie in the scanned memory.
 struct Record {
   RecordKind kind{};
@@ -58,7 +67,7 @@ struct Record {
   std::span<const std::byte> bytes;
 };
 
-/// Precondition for both: the record is of that kind (a scan has checked its size).
+/// Precondition for all: the record is of that kind (a scan has checked its size).
 [[nodiscard]] inline HardState hard_state_of(const Record& record) {
   HardStateRecord stored;
   std::memcpy(&stored, record.bytes.data(), sizeof stored);
@@ -68,6 +77,11 @@ struct Record {
   TrimRecord stored;
   std::memcpy(&stored, record.bytes.data(), sizeof stored);
   return {Index(stored.prev_index()), Term(stored.prev_term()), stored.prev_checksum()};
+}
+[[nodiscard]] inline PeerDirectory peer_directory_of(const Record& record) {
+  PeerRecord stored;
+  std::memcpy(&stored, record.bytes.data(), sizeof stored);
+  return {NodeId(stored.node()), DirectoryId{stored.directory_high(), stored.directory_low()}};
 }
 
 }  // namespace sluice::segments

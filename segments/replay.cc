@@ -45,6 +45,9 @@ void Replay::add(const Record& record) {
     case RecordKind::kProducers:
       fact.more.bytes = copy_of(record.bytes);
       break;
+    case RecordKind::kPeer:
+      fact.peer = peer_directory_of(record);
+      break;
   }
   facts_[record.location.epoch].push_back(std::move(fact));
 }
@@ -83,6 +86,9 @@ void Replay::apply(Fact& fact, Building& group) {
       break;
     case RecordKind::kProducers:
       group.pieces.push_back({fact.batch.location, std::move(fact.more.bytes)});
+      break;
+    case RecordKind::kPeer:
+      SLUICE_CHECK(false);  // of no group
       break;
   }
 }
@@ -150,7 +156,12 @@ std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> Replay::finish
     }
     for (Fact& fact : facts_[live.epoch]) {
       const ChunkSeq seq = fact.batch.location.seq;
-      if (seq >= live.first && seq <= live.last) apply(fact, building[fact.group]);
+      if (seq < live.first || seq > live.last) continue;
+      if (fact.kind == RecordKind::kPeer) {
+        peers_[fact.peer.node] = {fact.peer.directory, fact.batch.location};
+      } else {
+        apply(fact, building[fact.group]);
+      }
     }
   }
 
@@ -168,6 +179,7 @@ std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> Replay::finish
     groups.emplace(id, std::move(group.state));
   }
   if (!damage.empty()) return std::unexpected(std::move(damage));
+  for (const auto& [node, peer] : peers_) live.add(peer.at, RecordKind::kPeer);
   return groups;
 }
 

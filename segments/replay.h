@@ -1,4 +1,5 @@
-// The state of the groups out of the records of a stream: logs, hard states, what is alive.
+// The state of the groups out of the records of a stream: logs, hard states, what is alive; and the
+// peers that the stream remembers.
 //
 // A truncation has no record of its own: the batch that replaces the first truncated one is it. So
 // a group's log is what is left when its batches are put one after the other, each cutting what it
@@ -47,6 +48,12 @@ struct GroupState {
   std::vector<SnapshotPiece> producers;
 };
 
+/// What is remembered of a peer, and where. Alive.
+struct PeerState {
+  DirectoryId directory;
+  Location at;
+};
+
 /// Collects facts during the scans, in any order of segments; the bytes need not stay.
 class Replay {
  public:
@@ -60,6 +67,10 @@ class Replay {
   [[nodiscard]] std::expected<std::map<GroupId, GroupState>, std::vector<Damage>> finish(
       Verdict& verdict);
 
+  /// After finish(): the newest record of each peer. Its directory may be read from a chunk that is
+  /// not durable yet, like all that finish() returns.
+  [[nodiscard]] const std::map<NodeId, PeerState>& peers() const { return peers_; }
+
  private:
   struct Fact {
     RecordKind kind{};
@@ -69,6 +80,7 @@ class Replay {
     BatchFacts more = {};                 // batch; bytes for snapshots too
     HardState hard_state = {};
     TrimPoint trim = {};
+    PeerDirectory peer = {};
   };
   /// A group on its way.
   struct Building;
@@ -77,6 +89,7 @@ class Replay {
   static void apply_batch(Fact& fact, Building& group);
 
   std::map<Epoch, std::vector<Fact>> facts_;  // each in order of seq
+  std::map<NodeId, PeerState> peers_;
 };
 
 }  // namespace sluice::segments

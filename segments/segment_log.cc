@@ -87,7 +87,7 @@ Result<void> SegmentLog::open_chunk(std::span<std::byte> buffer) {
   }
   builder_.open(buffer.first(options_.chunk_bytes_max));
   chunk_open_ = true;
-  chunk_holds_hard_state_ = false;
+  chunk_durable_at_once_ = false;
   return {};
 }
 
@@ -130,7 +130,7 @@ Result<Location> SegmentLog::append_hard_state(GroupId group, Term term, NodeId 
   const HardStateRecord record(term.value(), vote.value(), 0);
   const auto location =
       append_own(group, RecordKind::kHardState, std::as_bytes(std::span(&record, 1)));
-  if (location) chunk_holds_hard_state_ = true;
+  if (location) chunk_durable_at_once_ = true;
   return location;
 }
 
@@ -141,6 +141,14 @@ Result<Location> SegmentLog::append_trim(GroupId group, const TrimPoint& point) 
 
 Result<Location> SegmentLog::append_producers(GroupId group, std::span<const std::byte> bytes) {
   return append_own(group, RecordKind::kProducers, bytes);
+}
+
+Result<Location> SegmentLog::append_peer(const PeerDirectory& peer) {
+  const PeerRecord record(peer.directory.high, peer.directory.low, peer.node.value(), 0);
+  const auto location =
+      append_own(GroupId{}, RecordKind::kPeer, std::as_bytes(std::span(&record, 1)));
+  if (location) chunk_durable_at_once_ = true;
+  return location;
 }
 
 ChunkWrite SegmentLog::close_chunk() {
@@ -166,7 +174,7 @@ ChunkWrite SegmentLog::close_chunk() {
     statements_.push_back({seq, oldest});
   }
   inflight_.push_back({seq, false});
-  return {seq, active_->epoch, offset, closed.bytes, chunk_holds_hard_state_};
+  return {seq, active_->epoch, offset, closed.bytes, chunk_durable_at_once_};
 }
 
 void SegmentLog::on_written(ChunkSeq seq) {

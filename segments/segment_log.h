@@ -53,7 +53,7 @@ struct ChunkWrite {
   Epoch epoch;
   std::uint64_t offset = 0;
   std::span<const std::byte> bytes;  // multiple of kBlockBytes; lies in the buffer of open_chunk()
-  bool holds_hard_state = false;     // a vote: to be made durable under every fsync policy
+  bool durable_at_once = false;      // holds a vote or a peer: under every fsync policy
 };
 
 /// One file operation that is due (names are relative to the shard's directory).
@@ -140,6 +140,7 @@ class SegmentLog {
   [[nodiscard]] Result<Location> append_hard_state(GroupId group, Term term, NodeId vote);
   [[nodiscard]] Result<Location> append_trim(GroupId group, const TrimPoint& point);
   [[nodiscard]] Result<Location> append_producers(GroupId group, std::span<const std::byte> bytes);
+  [[nodiscard]] Result<Location> append_peer(const PeerDirectory& peer);
 
   [[nodiscard]] bool chunk_empty() const;         // of the open chunk: no record yet
   [[nodiscard]] std::size_t chunk_bytes() const;  // of the open chunk, as it would be written now
@@ -174,9 +175,9 @@ class SegmentLog {
   /// are retired from the front only: a hole in the middle could not be told from a lost file.
   [[nodiscard]] Epoch oldest_epoch() const;
 
-  /// If the oldest segments hold no batch, but a few newest hard states, trims or snapshots: the
-  /// last such segment. Append those records of all groups whose location.epoch is at or below it
-  /// again, release the old ones, and the segments are retired.
+  /// If the oldest segments hold no batch, but a few newest hard states, trims, snapshots or peers:
+  /// the last such segment. Append those records of all groups and peers whose location.epoch is at
+  /// or below it again, release the old ones, and the segments are retired.
   [[nodiscard]] std::optional<Epoch> blocked_by_states() const;
 
   // --- files ---------------------------------------------------------------------------------
@@ -226,7 +227,7 @@ class SegmentLog {
 
   ChunkBuilder builder_;
   bool chunk_open_ = false;
-  bool chunk_holds_hard_state_ = false;
+  bool chunk_durable_at_once_ = false;
   std::vector<Inflight> inflight_;  // by seq, from written_seq_ + 1
 
   SegmentTable table_;                 // live, active, prepared

@@ -15,7 +15,7 @@ struct SegmentInfo {
   Epoch epoch;
   ChunkSeq first_seq = {};         // of its first live chunk; 0 if it has none
   std::uint64_t live_batches = 0;  // batches in it that are in some group's log
-  std::uint64_t live_others = 0;   // newest hard states, trims and producer snapshots in it
+  std::uint64_t live_others = 0;   // newest hard states, trims, snapshots and peers in it
   std::uint64_t file_bytes = 0;
   /// The process before may have had writes under way to it when it died: it is unlinked when
   /// nothing in it is needed, not used again, for such a write could land on new content. (The

@@ -109,6 +109,7 @@ void conclude(const segments::Options& options, std::vector<segments::SegmentSca
   const auto groups = replay.finish(*verdict);
   if (!groups) return note(groups.error());
   for (const auto& [group, state] : *groups) facts.groups.push_back(facts_of(group, state));
+  for (const auto& [node, peer] : replay.peers()) facts.peers.push_back({node, peer.directory});
 }
 
 ShardFacts inspect_shard(const std::string& data_dir, const shard::DirectoryIdentity& identity,

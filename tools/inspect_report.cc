@@ -7,10 +7,6 @@
 namespace sluice::tools {
 namespace {
 
-std::string directory_text(const DirectoryId& id) {
-  return fmt::format("{:016x}{:016x}", id.high, id.low);
-}
-
 bool is_sound(const SegmentFacts& segment) {
   return segment.header == "ok" && segment.chunks_damaged == 0;
 }
@@ -52,6 +48,13 @@ Json shard_json(const ShardFacts& shard) {
     json["segments"].push_back(segment_json(segment));
   json["groups"] = Json::array();
   for (const GroupFacts& group : shard.groups) json["groups"].push_back(group_json(group));
+  json["peers"] = Json::array();
+  for (const PeerFacts& peer : shard.peers) {
+    Json one;
+    one["node_id"] = peer.node.value();
+    one["directory_id"] = shard::to_hex(peer.directory);
+    json["peers"].push_back(one);
+  }
   json["other_files"] = shard.spares;
   json["last_chunk"] = shard.last_seq.value();
   json["durable_chunk"] = shard.durable_seq.value();
@@ -81,6 +84,9 @@ std::string shard_text(const ShardFacts& shard) {
         "  group {}: index {} to {} in {} batches of terms {} to {}; current term {}, vote {}\n",
         group.group.value(), group.first_index.value(), group.last_index.value(), group.batches,
         group.first_term.value(), group.last_term.value(), group.term.value(), group.vote.value());
+  for (const PeerFacts& peer : shard.peers)
+    text += fmt::format("  knows node {} with directory id {}\n", peer.node.value(),
+                        shard::to_hex(peer.directory));
   for (const std::string& damage : shard.damage) text += fmt::format("  DAMAGE: {}\n", damage);
   return text;
 }
@@ -100,7 +106,7 @@ Json inspect_json(const DirectoryFacts& facts) {
   json["path"] = facts.path;
   json["cluster"] = facts.identity.cluster_name;
   json["node_id"] = facts.identity.node.value();
-  json["directory_id"] = directory_text(facts.identity.directory);
+  json["directory_id"] = shard::to_hex(facts.identity.directory);
   json["torn_tail"] = facts.torn_tail();
   json["damaged"] = facts.damaged();
   json["shards"] = Json::array();
@@ -112,7 +118,7 @@ std::string inspect_text(const DirectoryFacts& facts) {
   std::string text =
       fmt::format("{}: node {} of cluster {}, directory id {}, {} shards\n", facts.path,
                   facts.identity.node.value(), facts.identity.cluster_name,
-                  directory_text(facts.identity.directory), facts.identity.shards);
+                  shard::to_hex(facts.identity.directory), facts.identity.shards);
   for (const ShardFacts& shard : facts.shards) text += shard_text(shard);
   text +=
       facts.damaged() ? "DAMAGED: this node must not start from this directory\n" : "no damage\n";

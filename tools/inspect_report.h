@@ -32,10 +32,17 @@ struct GroupFacts {
   NodeId vote;
 };
 
+/// Which data directory a peer has, as this node remembers it.
+struct PeerFacts {
+  NodeId node;
+  DirectoryId directory;
+};
+
 struct ShardFacts {
   ShardId shard;
   std::vector<SegmentFacts> segments;  // by epoch
   std::vector<GroupFacts> groups;      // by group
+  std::vector<PeerFacts> peers;        // by node
   std::uint64_t spares = 0;            // other files: spares, unfinished ones, strangers
   ChunkSeq last_seq, durable_seq;
   bool torn_tail = false;

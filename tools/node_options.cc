@@ -16,6 +16,14 @@ PeerAddress parse_peer(const std::string& text) {
   return {NodeId(static_cast<std::uint32_t>(*id)), text.substr(equals + 1)};
 }
 
+NodeId parse_trusted(const std::string& text) {
+  const auto id = parse_number(text);
+  if (!id || *id == 0 || *id > 0xFFFF'FFFF)
+    throw UsageError(
+        fmt::format("--trust-new-directory-of: \"{}\" is not the number of a node", text));
+  return NodeId(static_cast<std::uint32_t>(*id));
+}
+
 }  // namespace
 
 std::string fsync_help() {
@@ -61,6 +69,13 @@ void NodeOptions::declare_identity(OptionSet& options) {
                  "directory has, in a new one as many as cores; fixed for the life of the "
                  "directory and the same on all nodes");
   options.text("fsync", fsync_, "POLICY", fsync_help());
+  options.list("trust-new-directory-of", trusted_again_, "NODE",
+               "a peer that lost its disk and is refused with an empty one: for this start, the "
+               "first directory that it names is trusted in place of the old one; once for each. "
+               "Safe only while all other nodes run and 'sluice status' shows, for every group, one "
+               "leader and on each of them the same term, last_index and commit_index, the latter "
+               "two equal: then no majority needs what the lost disk held. Start all other nodes "
+               "so, one after the other, and without it the next time");
   options.flag("no-pin", no_pin_, "do not bind each thread to a core");
   options.number("first-core", config_.first_core, {0, 4095},
                  "core of the first thread; the others follow");
@@ -103,6 +118,8 @@ Config NodeOptions::config() const {
   config.pin = !no_pin_;
   config.fsync = fsync_policy(fsync_);
   for (const std::string& peer : peers_) config.peers.push_back(parse_peer(peer));
+  for (const std::string& node : trusted_again_)
+    config.trusted_again.push_back(parse_trusted(node));
   if (const std::string problem = config.problem(); !problem.empty()) throw UsageError(problem);
   return config;
 }

@@ -25,6 +25,7 @@ class NodeOptions {
   Config config_;
   std::uint32_t node_id_ = 0;
   std::vector<std::string> peers_;
+  std::vector<std::string> trusted_again_;
   std::string fsync_ = "always";
   bool no_pin_ = false;
 };

@@ -64,6 +64,11 @@ class Serve : public Command {
     running = engine.get();
     if (stop.stopped()) engine->request_stop();
     announce(config, *engine);
+    if (!config.trusted_again.empty()) {
+      notices.warn(
+          "takes a new directory from the peers of --trust-new-directory-of; start without that "
+          "option the next time");
+    }
     const std::string problem = engine->wait();
     if (!problem.empty()) throw Failure(problem);
     return kExitOk;

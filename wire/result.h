@@ -49,7 +49,7 @@ enum class Errc : std::uint16_t {
   kDamaged = 82,        // the log on disk contradicts itself: stop, never guess
   kIo = 83,             // a system call failed
   kInUse = 84,          // another process holds the data directory
-  kWrongIdentity = 85,  // the data directory belongs to another node or cluster
+  kWrongIdentity = 85,  // the data directory is not the one that belongs there
 };
 
 template <class T>

@@ -79,6 +79,13 @@ segments::Location GroupCommit::append_producers(GroupId group, std::span<const 
   return *location;
 }
 
+segments::Location GroupCommit::append_peer(const segments::PeerDirectory& peer) {
+  const auto location = log_.append_peer(peer);
+  SLUICE_CHECK(location.has_value());
+  last_record_seq_ = location->seq;
+  return *location;
+}
+
 void GroupCommit::pump() {
   files_.pump();
   if (failed_) return;
@@ -106,7 +113,7 @@ void GroupCommit::close_and_write() {
   SLUICE_CHECK(write.file != io::Handle::kNone);
   write.done_bytes = 0;
   write.durable = options_.fsync.kind == FsyncPolicy::Kind::kAlways;
-  if (write.chunk.holds_hard_state) votes_seq_ = write.chunk.seq;
+  if (write.chunk.durable_at_once) at_once_seq_ = write.chunk.seq;
   if (!write.durable && (unsynced_.empty() || unsynced_.back() != write.chunk.epoch)) {
     unsynced_.push_back(write.chunk.epoch);
   }
@@ -158,10 +165,11 @@ void GroupCommit::on_sync_due(std::int32_t) {
 
 void GroupCommit::sync_if_due() {
   if (unsynced_.empty()) return;
-  const bool vote_waits = votes_seq_ > log_.durable_seq() && log_.written_seq() >= votes_seq_;
+  const bool at_once =
+      at_once_seq_ > log_.durable_seq() && log_.written_seq() >= at_once_seq_;
   const bool segment_ended =
       options_.fsync.kind == FsyncPolicy::Kind::kNever && unsynced_.size() > 1;
-  if (vote_waits || segment_ended || sync_due_) begin_sync();
+  if (at_once || segment_ended || sync_due_) begin_sync();
 }
 
 void GroupCommit::tick() {

@@ -12,7 +12,8 @@
 //             old segments can be retired)
 // A vote counts only when its chunk and all before it are durable, under every policy, and a sync
 // begins at once for it: a vote that a power failure took back, alone or because recovery cuts at a
-// hole before it, could be given twice in one term, and two leaders would overwrite each other.
+// hole before it, could be given twice in one term, and two leaders would overwrite each other. The
+// same holds for the directory of a peer (peer_directories.h).
 #pragma once
 
 #include <cstdint>
@@ -74,6 +75,7 @@ class GroupCommit : private FileSteps::Events {
   segments::Location append_hard_state(GroupId group, Term term, NodeId vote);
   segments::Location append_trim(GroupId group, const segments::TrimPoint& point);
   segments::Location append_producers(GroupId group, std::span<const std::byte> bytes);
+  segments::Location append_peer(const segments::PeerDirectory& peer);
 
   /// Number of the chunk that the next record goes to.
   [[nodiscard]] ChunkSeq next_seq() const { return log_.last_seq().next(); }
@@ -154,7 +156,7 @@ class GroupCommit : private FileSteps::Events {
   ChunkSeq sync_target_;
   io::Completion sync_timer_{io::Completion::bind<&GroupCommit::on_sync_due>(this)};
   bool sync_due_ = false;
-  ChunkSeq votes_seq_;  // newest chunk that holds a vote
+  ChunkSeq at_once_seq_;  // newest chunk that holds a vote or a peer
 };
 
 }  // namespace sluice::shard

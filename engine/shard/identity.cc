@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 
 #include "engine/shard/blocking.h"
@@ -186,6 +188,12 @@ std::int32_t create(io::Io& io, const std::string& data_dir, const Paths& paths,
 }
 
 }  // namespace
+
+std::string to_hex(DirectoryId id) {
+  std::array<char, 33> text{};
+  std::snprintf(text.data(), text.size(), "%016" PRIx64 "%016" PRIx64, id.high, id.low);
+  return text.data();
+}
 
 void encode_identity(const DirectoryIdentity& identity, std::span<std::byte> out) {
   SLUICE_CHECK(out.size() == kIdentityBytes);

@@ -32,6 +32,9 @@ struct DirectoryIdentity {
   bool operator==(const DirectoryIdentity&) const = default;
 };
 
+/// 32 hexadecimal digits, as people read it.
+[[nodiscard]] std::string to_hex(DirectoryId id);
+
 /// `out` is kIdentityBytes long.
 void encode_identity(const DirectoryIdentity& identity, std::span<std::byte> out);
 /// Errors  kTruncated, kBadMagic, kBadVersion, kBadChecksum, kBadContent.

@@ -17,11 +17,13 @@ constexpr std::size_t kReadWindowBytes = 1u << 20;
 
 }  // namespace
 
-PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit, Events& events)
+PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit,
+                   PeerDirectories& directories, Events& events)
     : io_(io),
       options_(std::move(options)),
       groups_(groups),
       commit_(commit),
+      directories_(directories),
       events_(events),
       window_(io, commit.files(), kReadWindowBytes, *this) {}
 
@@ -88,29 +90,36 @@ void PeerLink::say_hello() {
   stage_frame(connection_->out(), FrameKind::kHello, envelope_, 0);
 }
 
+Connection::Taken PeerLink::refuse(const std::string& why) {
+  events_.on_link_refused(options_.peer, why);
+  return Connection::Taken::kClose;
+}
+
 Connection::Taken PeerLink::on_hello_reply(const FrameView& frame) {
   const auto reply = envelope_as<wire::HelloReply>(frame);
   if (!reply) return Connection::Taken::kClose;
   const auto& r = **reply;
   const auto code = static_cast<Errc>(r.code());
   if (code != Errc::kOk) {
-    events_.on_link_refused(options_.peer,
-                            r.message() != nullptr ? r.message()->str() : code_name(code).data());
-    return Connection::Taken::kClose;
+    return refuse(r.message() != nullptr ? r.message()->str() : code_name(code).data());
   }
-  const bool same_cluster = r.cluster() == cluster_id_of(options_.self.cluster_name).value();
-  if (!same_cluster || r.node_id() != options_.peer.value()) {
-    events_.on_link_refused(options_.peer, same_cluster
-                                               ? "another node answers at its address"
-                                               : "a node of another cluster answers there");
-    return Connection::Taken::kClose;
+  if (r.cluster() != cluster_id_of(options_.self.cluster_name).value()) {
+    return refuse("a node of another cluster answers there");
   }
+  if (r.node_id() != options_.peer.value()) return refuse("another node answers at its address");
   if (r.batch_bytes_max() < options_.batch_bytes_max) {
-    events_.on_link_refused(options_.peer, "it takes batches of " +
-                                               std::to_string(r.batch_bytes_max()) +
-                                               " bytes only; start all nodes with the same "
-                                               "--batch-bytes-max");
-    return Connection::Taken::kClose;
+    return refuse("it takes batches of " + std::to_string(r.batch_bytes_max()) +
+                  " bytes only; start all nodes with the same --batch-bytes-max");
+  }
+  if (r.directory_id() == nullptr) return Connection::Taken::kClose;
+  const DirectoryId directory{r.directory_id()->high(), r.directory_id()->low()};
+  switch (directories_.meet(options_.peer, directory)) {
+    case PeerDirectories::Answer::kOther:
+      return refuse(directories_.refusal(options_.self.node, options_.peer, directory));
+    case PeerDirectories::Answer::kLater:
+      return Connection::Taken::kLater;  // until tick() finds that the handshake took too long
+    case PeerDirectories::Answer::kSame:
+      break;
   }
   up_ = true;
   backoff_ns_ = 0;

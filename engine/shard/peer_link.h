@@ -18,6 +18,7 @@
 #include "engine/io/io.h"
 #include "engine/shard/connection.h"
 #include "engine/shard/groups.h"
+#include "engine/shard/peer_directories.h"
 #include "engine/shard/read_window.h"
 #include "engine/shard/ring.h"
 #include "wire/messages_generated.h"
@@ -58,7 +59,8 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
     std::uint64_t silence_ns_max = 0;  // a request unanswered for so long: the link is dead (S42)
   };
 
-  PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit, Events& events);
+  PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& commit,
+           PeerDirectories& directories, Events& events);
   ~PeerLink() override;
 
   /// Dials, redials, finds dead connections. Once per tick.
@@ -96,6 +98,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   void on_connected(std::int32_t result);
   void say_hello();
   Connection::Taken on_hello_reply(const FrameView& frame);
+  Connection::Taken refuse(const std::string& why);
   void back_off();
 
   void gather_requests();
@@ -115,6 +118,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   Options options_;
   Groups& groups_;
   GroupCommit& commit_;
+  PeerDirectories& directories_;
   Events& events_;
 
   io::Completion connected_{io::Completion::bind<&PeerLink::on_connected>(this)};

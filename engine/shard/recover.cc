@@ -156,6 +156,7 @@ std::expected<Recovered, std::string> recover(io::Io& io, const std::string& dir
     }
     recovered.groups.emplace(id, std::move(group));
   }
+  recovered.peers = replay.peers();
   recovered.end = std::move(verdict->end);
   recovered.torn_tail = verdict->torn_tail;
   return recovered;

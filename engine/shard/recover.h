@@ -11,6 +11,7 @@
 #include "engine/raft/raft.h"
 #include "engine/shard/group.h"
 #include "segments/recovery.h"
+#include "segments/replay.h"
 #include "segments/segment_log.h"
 
 namespace sluice::shard {
@@ -33,6 +34,7 @@ struct RecoveredGroup {
 struct Recovered {
   segments::StreamEnd end;
   std::map<GroupId, RecoveredGroup> groups;  // those that the log speaks of
+  std::map<NodeId, segments::PeerState> peers;  // those that were met
   bool torn_tail = false;
   std::uint32_t batch_bytes_max = 0;  // of the largest batch in a log
   bool direct = true;                 // the filesystem has O_DIRECT

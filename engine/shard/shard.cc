@@ -80,6 +80,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                    std::uint64_t{8} * segment_options(options_).chunk_bytes_max)},
               recovered.end, *this),
       groups_(options_.shard, options_.identity.shards, commit_),
+      peer_directories_(commit_, recovered.peers, options_.config.trusted_again),
       peer_side_(cluster_id_of(options_.identity.cluster_name), options_.config.batch_bytes_max,
                  groups_, commit_, *this),
       client_side_(io,
@@ -108,7 +109,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                                    .groups = options_.config.groups},
                           .batch_bytes_max = options_.config.batch_bytes_max,
                           .silence_ns_max = 4 * options_.config.election_timeout_ms * kNsPerMs},
-        groups_, commit_, link_events));
+        groups_, commit_, peer_directories_, link_events));
     bit <<= 1;
   }
 }
@@ -216,6 +217,7 @@ void Shard::settle() {
   resume_stalled();
   groups_.do_due_work();
   groups_.move_old_states();
+  peer_directories_.move_old_records();
   // Looking after a group may make another one dirty or the same again (a commit that applies a
   // trim); the list takes what comes.
   groups_.drain_dirty([this](Group& group) { look_after(group); });
@@ -341,6 +343,10 @@ void Shard::cut_off_slow_readers() {
 
 void Shard::resume_stalled() {
   if (!std::exchange(resume_, false)) return;
+  for (const auto& link : links_) {
+    Connection* connection = link->connection();
+    if (connection != nullptr && connection->stalled()) connection->resume();
+  }
   // Room comes in small portions: peers first, for their heartbeats are behind what stalls, then
   // everybody in turn, or the lowest slots would take it all.
   const std::size_t count = inbounds_.size();

@@ -24,6 +24,7 @@
 #include "engine/shard/identity.h"
 #include "engine/shard/inbound.h"
 #include "engine/shard/mailbox.h"
+#include "engine/shard/peer_directories.h"
 #include "engine/shard/peer_link.h"
 #include "engine/shard/peer_side.h"
 
@@ -99,6 +100,8 @@ class Shard : private GroupCommit::Events,
   Inbound& add_inbound(io::Handle socket);
   Connection::Taken on_hello(Inbound& from, const FrameView& frame);
   [[nodiscard]] Errc judge_hello(const wire::Hello& hello, std::string& why) const;
+  Connection::Taken take_peer(Inbound& from, const wire::Hello& hello);
+  Connection::Taken welcome(Inbound& from);
   void reply_hello(Inbound& to, Errc code, const std::string& message);
   void replace_peer_connection(Inbound& fresh);
   [[nodiscard]] Inbound* inbound_of(NodeId peer);
@@ -126,6 +129,7 @@ class Shard : private GroupCommit::Events,
   Mailbox mailbox_;
   GroupCommit commit_;
   Groups groups_;
+  PeerDirectories peer_directories_;
   PeerSide peer_side_;
   ClientSide client_side_;
   std::vector<std::unique_ptr<PeerLink>> links_;

@@ -117,13 +117,37 @@ Taken Shard::on_hello(Inbound& from, const FrameView& frame) {
     options_.hand_over(ShardId(hello.shard()), std::move(moved));
     return Taken::kMoved;
   }
-  if (hello.role() == wire::Role::Peer) {
-    from.role = Inbound::Role::kPeer;
-    from.peer = NodeId(hello.node_id());
-    replace_peer_connection(from);
-  } else {
-    from.role = Inbound::Role::kClient;
+  if (hello.role() == wire::Role::Peer) return take_peer(from, hello);
+  from.role = Inbound::Role::kClient;
+  return welcome(from);
+}
+
+Taken Shard::take_peer(Inbound& from, const wire::Hello& hello) {
+  if (stopping_) return Taken::kClose;
+  const NodeId peer(hello.node_id());
+  const DirectoryId directory{hello.directory_id()->high(), hello.directory_id()->low()};
+  switch (peer_directories_.meet(peer, directory)) {
+    case PeerDirectories::Answer::kOther:
+      reply_hello(from, Errc::kWrongIdentity,
+                  peer_directories_.refusal(options_.identity.node, peer, directory));
+      return Taken::kYes;
+    case PeerDirectories::Answer::kLater:
+      // Looked at again when something became durable, and with each tick. Bounded by the time for
+      // a hello: on a full disk the peer gives up, and dials again.
+      return Taken::kLater;
+    case PeerDirectories::Answer::kSame:
+      break;
   }
+  // This one waited until the peer gave it up and dialled again.
+  const Inbound* newer = inbound_of(peer);
+  if (newer != nullptr && newer->ref.generation > from.ref.generation) return Taken::kClose;
+  from.role = Inbound::Role::kPeer;
+  from.peer = peer;
+  replace_peer_connection(from);
+  return welcome(from);
+}
+
+Taken Shard::welcome(Inbound& from) {
   from.connection->allow_frames(frame_bytes_max(options_.config.batch_bytes_max));
   reply_hello(from, Errc::kOk, {});
   return Taken::kYes;
@@ -146,6 +170,10 @@ Errc Shard::judge_hello(const wire::Hello& hello, std::string& why) const {
   if (hello.target_node_id() != 0 && hello.target_node_id() != identity.node.value()) {
     why = "this is node " + std::to_string(identity.node.value()) + ", not node " +
           std::to_string(hello.target_node_id());
+    return Errc::kInvalidRequest;
+  }
+  if (peer && hello.directory_id() == nullptr) {
+    why = "the hello of a peer names no data directory";
     return Errc::kInvalidRequest;
   }
   if (peer) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "segments/chunk_builder.h"
 #include "segments/chunk_check.h"
@@ -51,6 +52,14 @@ constexpr const char* kGolden =
     "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00\n"
     "00 00 00 00 06 00 00 00  e0 00 00 00 18 00 00 00\n"
     "03 00 00 00 00 00 00 00  ";
+
+// directory high and low, node, 0; its descriptor: checksum, 0 but offset, size and kind
+constexpr const char* kGoldenPeer =
+    "a8 a7 a6 a5 a4 a3 a2 a1  b8 b7 b6 b5 b4 b3 b2 b1\n"
+    "02 00 00 00 00 00 00 00  21 24 b7 24 50 1e 5a b2\n"
+    "00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00\n"
+    "00 00 00 00 00 00 00 00  60 00 00 00 18 00 00 00\n"
+    "05 00 00 00 00 00 00 00  ";
 
 /// A segment with one chunk at its first place: a hard state, a batch and a trim.
 class ChunkTest : public testing::Test {
@@ -218,6 +227,64 @@ TEST_F(ChunkTest, AnEmptyChunkIsAMark) {
   (void)builder_.close(kStamp);
   EXPECT_TRUE(valid());
   EXPECT_EQ(found()->record_count, 0u);
+}
+
+/// A segment with one chunk at its first place: a peer.
+class PeerChunkTest : public testing::Test {
+ protected:
+  explicit PeerChunkTest(std::uint32_t group = 0) : file_(2 * kBlockBytes) {
+    builder_.open(file_.span().subspan(kBlockBytes, kBlockBytes));
+    const PeerRecord peer(0xa1a2a3a4a5a6a7a8, 0xb1b2b3b4b5b6b7b8, 2, 0);
+    builder_.add({.kind = RecordKind::kPeer, .group = GroupId(group)},
+                 std::as_bytes(std::span(&peer, 1)));
+    chunk_ = builder_.close(kStamp);
+  }
+  [[nodiscard]] SegmentBytes segment() { return {Epoch(0x21), file_.span()}; }
+  [[nodiscard]] std::optional<FoundChunk> valid() {
+    const auto chunk = find_chunk(small_options(), segment(), kBlockBytes);
+    if (!chunk || !records_are_right(small_options(), segment(), *chunk)) return std::nullopt;
+    return chunk;
+  }
+
+  DirtyBuffer file_;
+  ChunkBuilder builder_;
+  ChunkBuilder::Closed chunk_;
+};
+
+TEST_F(PeerChunkTest, S56_RoundTripAndGoldenBytes) {
+  const auto chunk = valid();
+  ASSERT_TRUE(chunk);
+  const Record record = record_at(segment(), *chunk, 0);
+  EXPECT_EQ(record.kind, RecordKind::kPeer);
+  EXPECT_EQ(record.group, GroupId(0));
+  EXPECT_EQ(peer_directory_of(record),
+            (PeerDirectory{NodeId(2), {0xa1a2a3a4a5a6a7a8, 0xb1b2b3b4b5b6b7b8}}));
+  // The record and its descriptor, behind the header.
+  EXPECT_EQ(to_hex(chunk_.bytes.subspan(96, 24 + 48)), kGoldenPeer);
+}
+
+TEST_F(PeerChunkTest, S56_EachByteFlippedIsSeen) {
+  for (std::size_t at = kBlockBytes; at < 2 * kBlockBytes; ++at) {
+    file_.span()[at] ^= std::byte{1};
+    EXPECT_FALSE(valid()) << at - kBlockBytes;
+    file_.span()[at] ^= std::byte{1};
+  }
+  EXPECT_TRUE(valid());
+}
+
+class PeerOfAGroupTest : public PeerChunkTest {
+ protected:
+  PeerOfAGroupTest() : PeerChunkTest(5) {}
+};
+
+TEST_F(PeerOfAGroupTest, S56_APeerBelongsToNoGroup) { EXPECT_FALSE(valid()); }
+
+TEST_F(ChunkTest, S56_APeerOfAnotherSizeIsRefused) {
+  builder_.open(file_.span().subspan(kBlockBytes, kBlockBytes));
+  const std::array<std::byte, 16> bytes{};
+  builder_.add({.kind = RecordKind::kPeer}, bytes);
+  (void)builder_.close(kStamp);
+  EXPECT_FALSE(valid());
 }
 
 }  // namespace

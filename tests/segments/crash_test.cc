@@ -82,6 +82,7 @@ TEST_P(CrashTest, RecycledSegmentsNeverShowWhatTheyHeldBefore) {
   }
   EXPECT_GT(counts.retired, 500u);
   EXPECT_GT(counts.rewrites, 20u);
+  EXPECT_GT(counts.peers_moved, 20u);
 }
 
 // A late write of a killed process, while the next one uses files again as fast as it can.

@@ -34,7 +34,7 @@ std::expected<Recovered, std::vector<Damage>> recover_directory(const Options& o
   if (!verdict) return std::unexpected(std::move(verdict.error()));
   auto groups = replay.finish(*verdict);
   if (!groups) return std::unexpected(std::move(groups.error()));
-  return Recovered{std::move(*verdict), std::move(*groups)};
+  return Recovered{std::move(*verdict), std::move(*groups), replay.peers()};
 }
 
 void apply_step(MemoryDisk& disk, const SegmentLog& log, const FileStep& step) {

@@ -33,6 +33,7 @@ class AlignedFile {
 struct Recovered {
   Verdict verdict;
   std::map<GroupId, GroupState> groups;
+  std::map<NodeId, PeerState> peers;
 };
 [[nodiscard]] std::expected<Recovered, std::vector<Damage>> recover_directory(
     const Options& options, const MemoryDisk& disk);

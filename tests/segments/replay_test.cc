@@ -53,6 +53,11 @@ class ReplayTest : public testing::Test {
     const std::vector<std::byte> bytes(8, static_cast<std::byte>(content));
     replay_.add({RecordKind::kProducers, kGroup, next_place(epoch), bytes});
   }
+  void peer(std::uint64_t epoch, std::uint32_t node, std::uint64_t directory) {
+    const PeerRecord record(1, directory, node, 0);
+    replay_.add(
+        {RecordKind::kPeer, GroupId{}, next_place(epoch), std::as_bytes(std::span(&record, 1))});
+  }
   std::optional<GroupState> finish() {
     auto groups = replay_.finish(verdict_);
     if (!groups) return std::nullopt;
@@ -232,6 +237,39 @@ TEST_F(ReplayTest, HalfASnapshotOfAProcessThatDiedIsNotTakenForPartOfTheNext) {
   ASSERT_TRUE(group);
   ASSERT_EQ(group->producers.size(), 1u);
   EXPECT_EQ(group->producers[0].bytes[0], std::byte{'b'});
+}
+
+// S56
+TEST_F(ReplayTest, S56_TheNewestRecordOfAPeerCountsAndIsOfNoGroup) {
+  peer(1, 2, 20);
+  peer(1, 3, 30);
+  peer(3, 2, 21);
+  peer(2, 2, 22);  // scanned later, written earlier
+  const auto groups = replay_.finish(verdict_);
+  ASSERT_TRUE(groups);
+  EXPECT_TRUE(groups->empty());
+  ASSERT_EQ(replay_.peers().size(), 2u);
+  EXPECT_EQ(replay_.peers().at(NodeId(2)).directory, (DirectoryId{1, 21}));
+  EXPECT_EQ(replay_.peers().at(NodeId(2)).at.epoch, Epoch(3));
+  EXPECT_EQ(replay_.peers().at(NodeId(3)).directory, (DirectoryId{1, 30}));
+  EXPECT_EQ(verdict_.end.segments[0].live_others, 1u);
+  EXPECT_EQ(verdict_.end.segments[1].live_others, 0u);  // replaced
+  EXPECT_EQ(verdict_.end.segments[2].live_others, 1u);
+}
+
+TEST_F(ReplayTest, S56_APeerInADeadChunkWasNeverMet) {
+  peer(1, 2, 20);
+  peer(1, 2, 21);  // chunk 2, cut by a recovery
+  verdict_.live[0].last = ChunkSeq(1);
+  ASSERT_TRUE(replay_.finish(verdict_));
+  EXPECT_EQ(replay_.peers().at(NodeId(2)).directory, (DirectoryId{1, 20}));
+  EXPECT_EQ(verdict_.end.segments[0].live_others, 1u);
+}
+
+TEST_F(ReplayTest, AStreamWithoutPeersKnowsNone) {
+  hard_state(1, 1, 2);
+  ASSERT_TRUE(finish());
+  EXPECT_TRUE(replay_.peers().empty());
 }
 
 TEST_F(ReplayTest, BatchesThatAreNotDataKeepTheirBytes) {

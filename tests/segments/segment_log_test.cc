@@ -74,7 +74,7 @@ TEST_F(SegmentLogTest, ChunksLieOneBehindTheOtherAndNumberOn) {
   EXPECT_EQ(one.offset, kBlockBytes);
   EXPECT_EQ(one.bytes.size(), kBlockBytes);
   EXPECT_EQ(first.offset, kBlockBytes + kChunkHeaderBytes);
-  EXPECT_TRUE(one.holds_hard_state);
+  EXPECT_TRUE(one.durable_at_once);
 
   open();
   const Location at = batch(2);
@@ -82,7 +82,7 @@ TEST_F(SegmentLogTest, ChunksLieOneBehindTheOtherAndNumberOn) {
   const ChunkWrite two = log_.close_chunk();
   EXPECT_EQ(two.offset, 2 * kBlockBytes);
   EXPECT_EQ(two.bytes.size(), 2 * kBlockBytes);
-  EXPECT_FALSE(two.holds_hard_state);
+  EXPECT_FALSE(two.durable_at_once);
   EXPECT_EQ(log_.last_seq(), ChunkSeq(2));
 }
 
@@ -226,6 +226,40 @@ TEST_F(SegmentLogTest, SaysWhichSegmentsAreHeldByAFewSmallRecordsOnly) {
   log_.release(state.epoch, RecordKind::kHardState);
   write(log_.close_chunk());
   EXPECT_FALSE(log_.blocked_by_states());
+  const auto step = log_.next_step();
+  ASSERT_TRUE(step);
+  EXPECT_TRUE(step->kind == Kind::kRename || step->kind == Kind::kCreate);
+}
+
+// S56: nothing that a peer says counts before it is certain who it is.
+TEST_F(SegmentLogTest, S56_APeerIsMadeDurableAtOnce) {
+  open();
+  const auto at = log_.append_peer({NodeId(2), DirectoryId{7, 8}});
+  ASSERT_TRUE(at);
+  EXPECT_EQ(at->size_bytes, 24u);
+  EXPECT_TRUE(log_.close_chunk().durable_at_once);
+  open();
+  EXPECT_FALSE(log_.close_chunk().durable_at_once);
+}
+
+TEST_F(SegmentLogTest, S56_APeerHoldsItsSegmentUntilItIsWrittenAgain) {
+  open();
+  const auto peer = log_.append_peer({NodeId(2), DirectoryId{7, 8}});
+  ASSERT_TRUE(peer);
+  write(log_.close_chunk());
+  while (log_.blocked_by_states() != peer->epoch) {
+    log_.release(durable_chunk().epoch, RecordKind::kBatch);
+    ASSERT_LT(log_.last_seq(), ChunkSeq(10));
+  }
+  EXPECT_EQ(log_.oldest_epoch(), peer->epoch);
+
+  open();
+  const auto again = log_.append_peer({NodeId(2), DirectoryId{7, 8}});
+  ASSERT_TRUE(again);
+  log_.release(peer->epoch, RecordKind::kPeer);
+  EXPECT_EQ(log_.oldest_epoch(), again->epoch);
+  EXPECT_FALSE(log_.blocked_by_states());
+  write(log_.close_chunk());
   const auto step = log_.next_step();
   ASSERT_TRUE(step);
   EXPECT_TRUE(step->kind == Kind::kRename || step->kind == Kind::kCreate);

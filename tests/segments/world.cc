@@ -50,8 +50,9 @@ void describe_group(GroupId id, const GroupState& group, std::string& out) {
 
 /// Live records of a state, by segment: batches and others.
 std::map<Epoch, std::pair<std::uint64_t, std::uint64_t>> live_counts(
-    const std::map<GroupId, GroupState>& groups) {
+    const std::map<GroupId, GroupState>& groups, const std::map<NodeId, PeerState>& peers) {
   std::map<Epoch, std::pair<std::uint64_t, std::uint64_t>> counts;
+  for (const auto& [node, peer] : peers) ++counts[peer.at.epoch].second;
   for (const auto& [id, group] : groups) {
     for (std::size_t i = 0; i < group.index.batch_count(); ++i) {
       ++counts[group.index.batch(i).location.epoch].first;
@@ -71,10 +72,21 @@ std::string describe(const std::map<GroupId, GroupState>& groups) {
   return out;
 }
 
+std::string describe(const std::map<NodeId, PeerState>& peers) {
+  std::string out;
+  for (const auto& [node, peer] : peers) {
+    out += "peer " + std::to_string(node.value()) + " directory " +
+           std::to_string(peer.directory.high) + "." + std::to_string(peer.directory.low) +
+           text(peer.at) + "\n";
+  }
+  return out;
+}
+
 World::Counts& World::Counts::operator+=(const Counts& o) {
   chunks += o.chunks, rollovers += o.rollovers, retired += o.retired, cuts += o.cuts;
   dead_came_back += o.dead_came_back, truncations += o.truncations, trims += o.trims;
   rewrites += o.rewrites, full_disks += o.full_disks, recoveries += o.recoveries;
+  peers_moved += o.peers_moved;
   return *this;
 }
 
@@ -83,7 +95,8 @@ World::World(std::uint64_t seed, Kind kind) : kind_(kind), random_(seed) {
     buffers_.push_back(std::make_unique<DirtyBuffer>(options_.chunk_bytes_max));
     free_buffers_.push_back(i);
   }
-  nodes_.push_back({ChunkSeq{}, 0, std::make_shared<const Groups>()});
+  nodes_.push_back({ChunkSeq{}, 0, std::make_shared<const Groups>(),
+                    std::make_shared<const Peers>()});
   node_of_[{0, 0}] = 0;
   path_ = {0};
   log_ = std::make_unique<SegmentLog>(options_, StreamEnd{});
@@ -103,7 +116,7 @@ void World::act() {
   if (what < 34) {
     append();
   } else if (what < 38) {
-    vote();
+    random_.one_in(4) ? meet() : vote();
   } else if (what < 42) {
     truncate();
   } else if (what < 50) {
@@ -171,7 +184,8 @@ void World::close_chunk() {
   ++counts_.chunks;
 
   const std::uint64_t sum = checksum_in(chunk.bytes);
-  nodes_.push_back({chunk.seq, path_.back(), std::make_shared<const Groups>(groups_)});
+  nodes_.push_back({chunk.seq, path_.back(), std::make_shared<const Groups>(groups_),
+                    std::make_shared<const Peers>(peers_)});
   path_.push_back(nodes_.size() - 1);
   ASSERT_EQ(path_.size() - 1, chunk.seq.value());
   node_of_[{chunk.seq.value(), sum}] = nodes_.size() - 1;
@@ -319,6 +333,20 @@ void World::trim(GroupId id, std::size_t batches) {
   ++counts_.trims;
 }
 
+void World::meet(NodeId node, DirectoryId directory) {
+  if (!make_room(64)) return;
+  const auto at = log_->append_peer({node, directory});
+  ASSERT_TRUE(at);
+  const auto before = peers_.find(node);
+  if (before != peers_.end()) log_->release(before->second.at.epoch, RecordKind::kPeer);
+  peers_[node] = {directory, *at};
+}
+
+/// A peer is met, or trusted again with another directory.
+void World::meet() {
+  meet(NodeId(1 + static_cast<std::uint32_t>(random_.below(3))), {random_.next(), random_.next()});
+}
+
 /// Old segments that are held by a few small records get free by writing those again.
 void World::rewrite_blocking() {
   const auto blocked = log_->blocked_by_states();
@@ -330,6 +358,11 @@ void World::rewrite_blocking() {
       return piece.location.epoch <= *blocked;
     });
     if (piece_there || (group.trim_at && group.trim_at->epoch <= *blocked)) trim(id, 0);
+  }
+  for (const auto& [node, peer] : Peers(peers_)) {
+    if (peer.at.epoch > *blocked) continue;
+    ++counts_.peers_moved;
+    meet(node, peer.directory);
   }
 }
 
@@ -424,7 +457,9 @@ void World::verify(const Recovered& found, const MemoryDisk& disk, std::size_t& 
   }
   ASSERT_EQ(describe(replayed), describe(spoken_of));
 
-  auto counts = live_counts(expected);
+  ASSERT_EQ(describe(found.peers), describe(*nodes_[tip].peers));
+
+  auto counts = live_counts(expected, found.peers);
   for (const SegmentInfo& segment : end.segments) {
     ASSERT_EQ(segment.live_batches, counts[segment.epoch].first) << segment.epoch.value();
     ASSERT_EQ(segment.live_others, counts[segment.epoch].second) << segment.epoch.value();
@@ -463,6 +498,7 @@ void World::recover() {
   if (!is_ancestor(tip, path_.back())) ++counts_.dead_came_back;
 
   groups_ = *nodes_[tip].after;
+  peers_ = *nodes_[tip].peers;
   path_.assign(nodes_[tip].seq.value() + 1, 0);
   for (std::size_t at = tip;; at = nodes_[at].parent) {
     path_[nodes_[at].seq.value()] = at;

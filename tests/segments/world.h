@@ -1,5 +1,5 @@
-// A shard in small, over a disk in memory: groups that append, vote, truncate and trim, chunks in
-// flight, file steps half done; then a crash, a recovery, and on.
+// A shard in small, over a disk in memory: groups that append, vote, truncate and trim, peers that
+// are met, chunks in flight, file steps half done; then a crash, a recovery, and on.
 //
 // What was written is kept as a tree of chunks (a recovery that cuts makes a branch), each with the
 // state of all groups after it. After each recovery:
@@ -28,6 +28,7 @@ namespace sluice::segments::test {
 
 /// Everything that must be equal, as text: logs with locations, hard states, trims, snapshots.
 std::string describe(const std::map<GroupId, GroupState>& groups);
+std::string describe(const std::map<NodeId, PeerState>& peers);
 
 class World {
  public:
@@ -64,18 +65,21 @@ class World {
   /// How much happened, so that a test can tell that it tested something.
   struct Counts {
     std::size_t chunks = 0, rollovers = 0, retired = 0, cuts = 0, dead_came_back = 0,
-                truncations = 0, trims = 0, rewrites = 0, full_disks = 0, recoveries = 0;
+                truncations = 0, trims = 0, rewrites = 0, full_disks = 0, recoveries = 0,
+                peers_moved = 0;
     Counts& operator+=(const Counts& o);
   };
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
   using Groups = std::map<GroupId, GroupState>;
+  using Peers = std::map<NodeId, PeerState>;
   /// One chunk that was closed, in the tree of all of them.
   struct Node {
     ChunkSeq seq;
     std::size_t parent = 0;
     std::shared_ptr<const Groups> after;
+    std::shared_ptr<const Peers> peers;
   };
   struct Write {
     ChunkSeq seq;
@@ -98,6 +102,8 @@ class World {
   void truncate();
   void trim(GroupId id, std::size_t batches);
   void trim();
+  void meet(NodeId peer, DirectoryId directory);
+  void meet();
   void rewrite_blocking();
 
   void file_step();
@@ -115,6 +121,7 @@ class World {
   std::unique_ptr<SegmentLog> log_;
 
   Groups groups_;
+  Peers peers_;
   std::map<GroupId, std::vector<SnapshotPiece>> unfinished_;  // snapshots whose trim is to come
   std::vector<Node> nodes_;
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::size_t> node_of_;  // seq, checksum

@@ -561,7 +561,7 @@ STORAGE = (
                 "  write.durable = options_.fsync.kind == FsyncPolicy::Kind::kAlways;\n",
                 "  write.durable =\n"
                 "      options_.fsync.kind == FsyncPolicy::Kind::kAlways && "
-                "write.chunk.holds_hard_state;\n",
+                "write.chunk.durable_at_once;\n",
             ),
         ),
     ),

@@ -65,6 +65,8 @@ TEST(Config, EachMistakeIsFoundAndNamed) {
       {[](Config& c) { c.peers[1].address = "b:0"; }, "peer 2"},
       {[](Config& c) { c.peers[2].address = c.peers[0].address; }, "same address"},
       {[](Config& c) { c.peers[2].node = NodeId(2); }, "given twice"},
+      {[](Config& c) { c.trusted_again = {NodeId(4)}; }, "node 4"},
+      {[](Config& c) { c.trusted_again = {NodeId(2), NodeId(1)}; }, "its own"},
       {[](Config& c) { c.groups = 0; }, "groups"},
       {[](Config& c) { c.groups = 65'537; }, "groups"},
       {[](Config& c) { c.shards = 65; }, "shards"},
@@ -90,6 +92,12 @@ TEST(Config, EachMistakeIsFoundAndNamed) {
         << one.named << ": \"" << config.problem() << "\"";
     EXPECT_EQ(config.problem().find('\n'), std::string::npos);
   }
+}
+
+TEST(Config, S56_PeersMayBeTrustedAgain) {
+  Config config = sound();
+  config.trusted_again = {NodeId(2), NodeId(3)};
+  EXPECT_EQ(config.problem(), "");
 }
 
 TEST(Config, GroupsMayFillTheirShards) {
