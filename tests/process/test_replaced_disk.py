@@ -54,11 +54,15 @@ class S56ReplacedDiskTest(ProcessTest):
     def known_to(self, node):
         """The peers that each shard of a running node remembers, by a copy of its files."""
         copy = node.directory + "-copy"
-        shutil.copytree(node.directory, copy)
-        done = self.sluice("inspect", "--json", copy)
-        shutil.rmtree(copy)
-        if done.returncode != 0:  # copied while it was written to
-            return None
+        try:
+            shutil.copytree(node.directory, copy)
+            done = self.sluice("inspect", "--json", copy)
+        except shutil.Error:
+            return None  # a file got another name meanwhile
+        finally:
+            shutil.rmtree(copy)
+        if done.returncode != 0:
+            return None  # copied while it was written to
         shards = json.loads(done.stdout)["shards"]
         known = [[peer["node_id"] for peer in shard["peers"]] for shard in shards]
         return known[0] if all(one == known[0] for one in known) else None
