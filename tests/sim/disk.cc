@@ -494,11 +494,15 @@ void Disk::crash() {
   const std::uint32_t lost = random_.pick(kRates);
   const std::uint32_t torn = std::min(kMillion - lost, random_.pick(kRare));
   const std::uint32_t zeroed = std::min(kMillion - lost - torn, random_.pick(kRare));
-  // What is on its way may be anywhere: first as if it had completed without being durable.
+  // What is on its way may be anywhere: as if it had completed without being durable, sector by
+  // sector; or, as often, each write whole or not at all (so that a later one is there and an earlier
+  // one is not).
+  const bool whole = random_.coin();
   for (const Write& write : writes_) {
     File& file = *files_[write.file];
-    if (make_room(file, write.offset + write.bytes.size())) {
-      store(file, write.bytes, write.offset, false);
+    const bool kept = !whole || random_.coin();
+    if (kept && make_room(file, write.offset + write.bytes.size())) {
+      store(file, write.bytes, write.offset, whole);
     }
   }
   writes_.clear();

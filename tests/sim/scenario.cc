@@ -80,7 +80,7 @@ class Drawer {
 
   void draw_workload() {
     static constexpr std::uint32_t kIntervals[] = {5000, 20'000, 50'000};
-    static constexpr std::uint32_t kSizes[] = {16, 200, 200, 1500};
+    static constexpr std::uint32_t kSizes[] = {16, 200, 1500, 3000};
     Scenario& s = scenario_;
     s.producers = static_cast<std::uint32_t>(random_.below(4));
     s.interval_us = random_.pick(kIntervals);

@@ -311,6 +311,12 @@ void WorkloadClient::on_producer_outcome(const Pending& pending,
     }
     item->state = Item::State::kToSend;
     producer.again = true;
+    if (outcome.status == Status::kUnknown) item->maybe = true;
+    if (!item->maybe) {
+      // Certainly in no log: another entry may take its sequence, and does.
+      shadow_.refused(item->uid, machine_.name);
+      item->uid = next_uid();
+    }
   }
   while (!producer.window.empty() && producer.window.front().state == Item::State::kDone) {
     producer.window.pop_front();

@@ -61,6 +61,7 @@ class WorkloadClient final : public client::Events {
     std::uint64_t sequence = 0;
     std::uint32_t size_bytes = 0;
     enum class State : std::uint8_t { kToSend, kInFlight, kDone } state = State::kToSend;
+    bool maybe = false;  // an earlier request with it may have entered the log
   };
   /// One writer of one group. After any outcome but ok it waits until everything that is in flight
   /// has an outcome, then appends again, in order, what is not acknowledged.
