@@ -58,6 +58,7 @@ class PlantedBug:
     what: str
     edits: tuple[Edit, ...]
     arguments: tuple[str, ...] = ()
+    rare: bool = False  # takes thousands of seeds: not drawn by --random
 
 
 # For promises that only hold once faults have ended: progress, repair, convergence.
@@ -255,6 +256,7 @@ CONSENSUS = (
                 "  if (log_.term_at(index) < term) return;\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "leader-counts-what-it-has-not-written",
@@ -283,6 +285,7 @@ CONSENSUS = (
                 "  const Index commit_index = std::min(request.commit_index, log_.last_index());\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "answer-of-an-older-term-counted",
@@ -302,6 +305,7 @@ CONSENSUS = (
                 "  held_index_ = std::max(held_index_, match);\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "logs-matched-by-position",
@@ -595,6 +599,7 @@ STORAGE = (
                 "      break;\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "segment-used-before-the-directory-is-synced",
@@ -758,6 +763,7 @@ CLIENTS = (
                 "",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "lost-leadership-taken-for-a-refusal",
