@@ -227,6 +227,51 @@ TEST(RaftLiveness, S23_ALeaderWhoseDiskStallsHandsOver) {
   EXPECT_EQ(lab.at(old).durable_index(), lab.at(leader).log().last_index());
 }
 
+// The leader and one follower hear each other and cannot commit: the disks of those that answer hang.
+TEST(RaftLiveness, S23_ALeaderWhoseFollowersDisksStallMakesWayForAQuorum) {
+  Lab lab(5);
+  const std::uint32_t old = lab.elect();
+  std::vector<std::uint32_t> others;
+  for (std::uint32_t id = 1; id <= 5; ++id) {
+    if (id != old) others.push_back(id);
+  }
+  const std::uint32_t hung = others[0];
+  const std::uint32_t shared = others[1];  // hears the leader, and could be heard by the other two
+  lab.stall(hung);
+  lab.cut(old, others[2]);
+  lab.cut(old, others[3]);
+  lab.cut(hung, others[2]);
+  lab.cut(hung, others[3]);
+  ASSERT_TRUE(lab.propose(old));
+  lab.run(4 * kTicksMin - 1);
+  EXPECT_EQ(lab.at(old).role(), Role::kLeader) << "a disk may be slow";
+  // Its own disk hangs from now on, with nothing waiting for it: it does not win again.
+  lab.run(1);
+  EXPECT_NE(lab.at(old).role(), Role::kLeader);
+  lab.stall(old);
+  ASSERT_TRUE(lab.run_until([&] {
+    const std::uint32_t leader = lab.leader();
+    return leader != 0 && lab.at(leader).commit_index() == lab.at(leader).log().last_index();
+  }));
+  EXPECT_EQ(lab.leader(), shared) << "it alone has the newest entry, and two healthy ones beside it";
+}
+
+// S25: as long as a majority gains anything, its leader stays.
+TEST(RaftLiveness, S25_ALeaderWhoseMajorityGainsSlowlyStays) {
+  Lab lab(3);
+  const std::uint32_t leader = lab.elect();
+  lab.stall(lab.follower(0));
+  lab.stall(lab.follower(1));
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_TRUE(lab.propose(leader));
+    lab.run(3 * kTicksMin);
+    lab.unstall(lab.follower(0));  // what waited becomes durable, and no more
+    lab.settle();
+    lab.stall(lab.follower(0));
+    ASSERT_EQ(lab.leader(), leader);
+  }
+}
+
 TEST(RaftLiveness, S23_AStalledNodeDoesNotCampaignAndDoesWhenItsDiskIsBack) {
   Raft raft = make_follower(3, 1);
   append(raft, {.term = 1}, {1});
