@@ -52,7 +52,8 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
     const bool entries_lost =
         group->index.last_index() < was.promise_index ||
         (kept != nullptr && kept->header_checksum != was.promise_checksum);
-    if (term_lost || vote_lost || entries_lost) {
+    // On an empty disk nothing is left of what it promised. The others know, and refuse it.
+    if (!node.replaced && (term_lost || vote_lost || entries_lost)) {
       // What a durable mark covers must be missed when it is damaged, and is never cut (S28).
       const ShardSeen& before =
           shard_seen(node, shard_of(node, group->id, node.shards().size()));
@@ -108,10 +109,13 @@ void Checks::on_gone(Node& node) {
   }
 }
 
-void Checks::forget_promises(Node& node) {
-  for (auto& [key, was] : seen_) {
-    if (key.first == node.number()) was = Seen{};
+bool Checks::is_known_to_all(const Node& node, std::uint32_t shards) const {
+  for (const Node* other : nodes_) {
+    for (std::uint32_t shard = 0; shard < shards && other != &node; ++shard) {
+      if (!met_.contains({other->number(), node.number(), shard})) return false;
+    }
   }
+  return true;
 }
 
 void Checks::check_group(Node& node, shard::Shard& shard, const shard::Group& group) {
@@ -152,7 +156,7 @@ void Checks::check_new_batches(Node& node, const shard::Group& group, Seen& was)
     }
     if (!fresh) break;
   }
-  take_back_promise(group, was);
+  if (!node.replaced) take_back_promise(group, was);
   was.last_checksum = index.last_checksum();
   was.last_index = index.last_index();
 }
@@ -344,21 +348,19 @@ void Checks::check_durable(Node& node, shard::Shard& shard) {
   if (durable == log.last_seq()) was.marked = std::max(was.marked, log.marked_seq());
 }
 
-void Checks::at_rest(Node& node) {
+bool Checks::has_marks(const Node& node) const {
   // Without syncs nothing is known to be durable, so nothing can be marked.
-  if (node.config().fsync.kind == FsyncPolicy::Kind::kNever) return;
-  for (std::size_t i = 0; i < node.shards().size(); ++i) {
-    shard::Shard* shard = node.shards()[i];
+  if (node.config().fsync.kind == FsyncPolicy::Kind::kNever) return true;
+  for (shard::Shard* shard : node.shards()) {
     if (shard == nullptr) continue;
     ChunkSeq last;
     for (const auto& group : shard->groups().all()) {
       if (group->index.batch_count() == 0) continue;
       last = std::max(last, group->index.batch(group->index.batch_count() - 1).location.seq);
     }
-    if (shard->commit().log().marked_seq() < last) {
-      world_.report(node.name() + ": is idle, and no mark covers its newest entries (S29)");
-    }
+    if (shard->commit().log().marked_seq() < last) return false;
   }
+  return true;
 }
 
 bool Checks::holds_durably(Node& node, GroupId group, const segments::GroupIndex::Entry& entry) {
@@ -435,6 +437,13 @@ void Checks::on_sent(Node& node, const Socket& socket, std::span<const std::byte
 
 void Checks::on_peer_messages(Node& node, const Socket& socket,
                               const wire::PeerMessages& messages) {
+  const auto note = [&](const auto* items) {
+    if (items == nullptr || items->size() == 0 || node.shards().empty()) return;
+    const auto shards = static_cast<std::uint32_t>(node.shards().size());
+    met_.insert({node.number(), socket.to_machine, items->Get(0)->group() % shards});
+  };
+  note(messages.vote_requests());
+  note(messages.append_requests());
   if (const auto* replies = messages.vote_replies()) {
     for (const auto* reply : *replies) on_vote(node, socket.to_machine, *reply);
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <tuple>
@@ -39,11 +40,12 @@ class Checks final : public Node::Watcher {
   /// Called when a node is seen to lead for the first time in a term.
   std::function<void(GroupId, const Node&)> on_election;
 
-  /// The cluster is at rest: what every node must have done by then.
-  void at_rest(Node& node);
+  /// The cluster is at rest: has the node marked its newest chunks durable? (S29)
+  [[nodiscard]] bool has_marks(const Node& node) const;
 
-  /// The disk of a node was exchanged or set back on purpose: what it promised is not there.
-  void forget_promises(Node& node);
+  /// Every other node has written down which directory this one has: it has sent it something in
+  /// every shard.
+  [[nodiscard]] bool is_known_to_all(const Node& node, std::uint32_t shards) const;
 
   /// Elections won so far, and by whom the newest of a group was.
   [[nodiscard]] std::uint64_t elections() const { return elections_; }
@@ -114,6 +116,7 @@ class Checks final : public Node::Watcher {
   /// Every batch that any log ever held: (group, first index, term) has one checksum.
   std::map<std::tuple<std::uint32_t, std::uint64_t, std::uint64_t>, std::uint64_t> batches_;
   std::unordered_map<std::uint64_t, FrameTap> taps_;  // by socket
+  std::set<std::tuple<std::size_t, std::size_t, std::uint32_t>> met_;  // by, whom, shard
   std::vector<Leadership> newest_;
   std::uint64_t elections_ = 0;
 };

@@ -63,6 +63,8 @@ class Node {
 
   /// For good: not started again (its disk lied where nobody could tell).
   bool final = false;
+  /// Its disk was exchanged for an empty one: whatever it says, the others refuse it (S56).
+  bool replaced = false;
 
  private:
   void main(SimIo& io);

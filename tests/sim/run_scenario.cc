@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::uint16_t kPort = 7000;
 constexpr Time kRestMax = 120 * kSecond;  // for the cluster to come to rest once nothing fails
+constexpr Time kMarkMax = 10 * kSecond;
 constexpr Time kStopMax = 20 * kSecond;
 constexpr Time kLook = 20 * kMs;
 constexpr unsigned kStartsOfALiarMax = 3;
@@ -281,9 +282,7 @@ class Run {
         if (const auto what = disk(fault.a).rot(".segment")) world_.trace("fault", *what);
         return;
       case FaultKind::kWipe:
-        node(fault.a).power_off();
-        disk(fault.a).wipe();
-        checks_.forget_promises(node(fault.a));
+        wipe(node(fault.a));
         return;
       case FaultKind::kOldDisk:
         backups_[&fault] = disk(fault.a).backup();
@@ -307,7 +306,7 @@ class Run {
       case FaultKind::kOldDisk:
         node(fault.a).power_off();
         disk(fault.a).restore(*backups_.at(&fault));
-        checks_.forget_promises(node(fault.a));
+        node(fault.a).replaced = true;
         network_.power_on(fault.a);
         return start(node(fault.a));
       case FaultKind::kPause: return node(fault.a).resume();
@@ -331,6 +330,15 @@ class Run {
     }
   }
 
+  /// Only of a node that all others have met: whom nobody knows, nobody can tell from another (the
+  /// README of the project says so).
+  void wipe(Node& node) {
+    if (!checks_.is_known_to_all(node, scenario_.shards)) return;
+    node.power_off();
+    node.machine().disk->wipe();
+    node.replaced = true;
+  }
+
   void reset(const Fault& fault) {
     for (const auto& socket : network_.sockets()) {
       if (socket->machine == fault.a && socket->to_machine == fault.b) {
@@ -350,7 +358,7 @@ class Run {
     for (const auto& node : nodes_) {
       if (node->has_process() || node->final) continue;
       if (node->state() == Node::State::kDown && faults_over_) start(*node);
-      if (node->state() != Node::State::kFailed) continue;
+      if (node->state() != Node::State::kFailed || node->replaced) continue;
       const Disk& disk = *node->machine().disk;
       const bool trouble = disk.has_lied() || disk.faults != DiskFaults{} ||
                            disk.capacity_pages != ~std::uint64_t{0} || had_errors(*node);
@@ -400,7 +408,7 @@ class Run {
   // --- safety ---------------------------------------------------------------------------------
 
   [[nodiscard]] bool sound(const Node& node) const {
-    return !node.final && node.state() == Node::State::kUp;
+    return !node.final && !node.replaced && node.state() == Node::State::kUp;
   }
 
   void check_safety() {
@@ -421,10 +429,11 @@ class Run {
     if (!rested) return;
     world_.trace("world", "at rest");
     // A mark follows after some idle ticks.
-    if (!until(world_.now() + 50 * Time{scenario_.tick_ms} * kMs)) return;
-    for (const auto& node : nodes_) {
-      if (sound(*node)) checks_.at_rest(*node);
-    }
+    const bool marked = wait_for(kMarkMax, "an idle node has not marked its newest entries (S29)", [&] {
+      return std::ranges::all_of(
+          nodes_, [&](const auto& n) { return !sound(*n) || checks_.has_marks(*n); });
+    });
+    if (!marked) return;
     for (const auto& node : nodes_) {
       if (!sound(*node)) continue;
       WorkloadClient& reader = *clients_.front();
@@ -441,7 +450,7 @@ class Run {
   /// Every node that can run does, and holds what is committed, and nothing else.
   [[nodiscard]] bool converged() const {
     for (const auto& node : nodes_) {
-      if (node->final) continue;
+      if (node->final || node->replaced) continue;
       if (node->state() != Node::State::kUp) return false;
       for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
         if (!holds_all(*node, GroupId(g))) return false;

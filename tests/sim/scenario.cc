@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <sstream>
 
@@ -109,8 +110,10 @@ class Drawer {
       if (!on || (needs_liar(kind) && s.liars == 0)) continue;
       // A policy that promises nothing across a power failure gets none.
       if (s.fsync != "always" && (kind == FaultKind::kPower || needs_liar(kind))) continue;
-      // Not before a node can tell that its directory is another (S56, S57).
-      if (kind == FaultKind::kWipe || kind == FaultKind::kOldDisk) continue;
+      // With two liars one could forget whom it has met.
+      if (kind == FaultKind::kWipe && std::popcount(s.liars) != 1) continue;
+      // An old copy of a directory is not told from the directory itself (S57, not yet).
+      if (kind == FaultKind::kOldDisk) continue;
       kinds.push_back(kind);
     }
     if (kinds.empty()) return;
