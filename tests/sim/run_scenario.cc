@@ -587,8 +587,9 @@ class Run {
 
   /// Nothing comes from one to the other in the time in which it counts.
   [[nodiscard]] bool is_apart(const Node& from, const Node& to) {
-    return network_.is_cut(from.number(), to.number()) ||
-           network_.link(from.number(), to.number()).latency > scenario_.election_ms * kMs / 4;
+    const Link& way = network_.link(from.number(), to.number());
+    return way.cuts > 0 || way.bytes_per_ms > 0 || way.flip > 0 ||
+           way.latency > scenario_.election_ms * kMs / 4;
   }
 
   [[nodiscard]] std::string state_text() const {
