@@ -189,9 +189,9 @@ void Raft::reset_election_timer() {
 }
 
 void Raft::count_stalled_tick() {
-  // A full disk makes no progress either, though nothing waits for it: what it has no room for was
-  // never appended (S36).
-  const bool waiting = storage_full_ || log_.last_index() > durable_index_ ||
+  // A full disk, or one that hangs with other groups' writes, makes no progress either, though
+  // nothing of this group waits for it: what it has no room for was never appended (S36).
+  const bool waiting = storage_blocked_ || log_.last_index() > durable_index_ ||
                        durable_hard_state_ != hard_state_;
   stalled_ticks_ = waiting ? stalled_ticks_ + 1 : 0;
 }

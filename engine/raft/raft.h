@@ -136,9 +136,10 @@ class Raft {
   /// Likewise in the order of the writes; a newer state may stand for those before it.
   void on_hard_state_durable(const HardState& state);
 
-  /// The disk takes no more entries (or does again). While that lasts this node is as one whose disk
-  /// hangs: it hands its leadership over and does not run for it.
-  void on_storage_full(bool full) { storage_full_ = full; }
+  /// The disk takes nothing at present: it is full, or hangs with what other groups gave it. While
+  /// that lasts this node is as one whose own writes hang: it hands its leadership over and does not
+  /// run for it.
+  void on_storage_blocked(bool blocked) { storage_blocked_ = blocked; }
 
   /// A connection to `peer` was made or lost: what was in flight on it is gone.
   void on_link_up(NodeId peer);
@@ -252,7 +253,7 @@ class Raft {
   std::uint64_t election_timeout_ = 0;
   std::uint64_t ticks_since_leader_ = 0;
   std::uint64_t heartbeat_elapsed_ = 0;
-  bool storage_full_ = false;
+  bool storage_blocked_ = false;
   Index majority_index_;  // leader: what a majority was last seen to hold durably
   std::uint64_t ticks_without_majority_ = 0;  // since that rose, while entries are uncommitted
   std::uint64_t stalled_ticks_ = 0;  // without durable progress, while something waits for it

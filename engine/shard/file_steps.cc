@@ -112,6 +112,7 @@ void FileSteps::begin() {
 }
 
 void FileSteps::on_opened(std::int32_t result) {
+  ++completions_;
   if (stopping_) {
     // What a step leaves undone, the next start finds and does again.
     if (result >= 0) io_.close(static_cast<io::Handle>(result));
@@ -146,6 +147,7 @@ void FileSteps::continue_zero_fill() {
 }
 
 void FileSteps::on_done(std::int32_t result) {
+  ++completions_;
   if (stopping_) return;
   if (result < 0) {
     fail(-result);

@@ -39,6 +39,8 @@ class FileSteps {
   void tick();
 
   [[nodiscard]] bool in_flight() const { return done_.pending() || opened_.pending(); }
+  /// Operations that ended so far: a long step (zeros for a whole segment) is many.
+  [[nodiscard]] std::uint64_t completions() const { return completions_; }
   /// No further operation is begun.
   void stop() { stopping_ = true; }
 
@@ -81,6 +83,7 @@ class FileSteps {
   std::vector<io::Handle> retired_, retired_before_;
   io::AlignedBuffer zeros_, header_;
   std::map<Epoch, io::Handle> files_;
+  std::uint64_t completions_ = 0;
 };
 
 }  // namespace sluice::shard

@@ -128,6 +128,7 @@ void GroupCommit::submit(Write& write) {
 }
 
 void GroupCommit::on_write_done(Write& write, std::int32_t result) {
+  ++completions_;
   if (result <= 0) {
     fail("write of a chunk", result == 0 ? EIO : -result);
     return;
@@ -174,6 +175,10 @@ void GroupCommit::sync_if_due() {
 
 void GroupCommit::tick() {
   if (failed_) return;
+  const bool busy = writes_inflight_ > 0 || sync_.pending() || files_.in_flight();
+  const std::uint64_t completions = completions_ + files_.completions();
+  hung_ = busy && completions == completions_seen_;
+  completions_seen_ = completions;
   files_.tick();
   if (log_.out_of_space() && io_.now_ns() >= next_retry_ns_) {
     next_retry_ns_ = io_.now_ns() + kRetrySpaceNs;
@@ -238,6 +243,7 @@ void GroupCommit::sync_next_file() {
 }
 
 void GroupCommit::on_synced(std::int32_t result) {
+  ++completions_;
   if (result < 0) {
     fail("sync of a segment", -result);
     return;

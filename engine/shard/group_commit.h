@@ -67,8 +67,9 @@ class GroupCommit : private FileSteps::Events {
   };
   [[nodiscard]] Room make_room(std::size_t size_bytes);
 
-  /// The last thing that needed room found the disk full, and there is none yet.
-  [[nodiscard]] bool full() const { return full_; }
+  /// The disk takes nothing: the last thing that needed room found it full, or what it was given a
+  /// tick ago is still on its way and nothing else completed.
+  [[nodiscard]] bool blocked() const { return full_ || hung_; }
 
   /// Precondition for all: make_room() said kYes for their size.
   segments::SegmentLog::Placed append_batch(BatchView batch);
@@ -145,6 +146,8 @@ class GroupCommit : private FileSteps::Events {
   std::uint32_t idle_ticks_ = 0;
   bool mark_wanted_ = false;
   bool full_ = false;
+  bool hung_ = false;
+  std::uint64_t completions_ = 0, completions_seen_ = 0;  // of writes and syncs; with steps, at the last tick
   bool failed_ = false;
   bool stopping_ = false;
   std::uint64_t next_retry_ns_ = 0;

@@ -292,7 +292,7 @@ void Shard::on_tick(std::int32_t) {
   last_tick_ns_ = now;
   io_.timer(tick_, now + tick_ns_);
   for (const auto& group : groups_.all()) {
-    group->raft.on_storage_full(commit_.full());
+    group->raft.on_storage_blocked(commit_.blocked());
     if (!stopping_) {
       for (std::uint64_t i = 0; i < passed; ++i) group->raft.tick();
     }

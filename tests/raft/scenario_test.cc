@@ -444,7 +444,7 @@ void hear_leader(Raft& raft, std::uint32_t ticks) {
 TEST(RaftScenario, S36_ALeaderWithAFullDiskHandsOverAfterTheSameTimeAsOneWhoseDiskHangs) {
   Lab lab(3);
   const std::uint32_t old = lab.elect();
-  lab.at(old).on_storage_full(true);
+  lab.at(old).on_storage_blocked(true);
   lab.run(kStallTicks - 1);
   EXPECT_EQ(lab.leader(), old) << "a trim may make room any moment";
   lab.run(1);
@@ -464,9 +464,9 @@ TEST(RaftScenario, S36_AShortageThatPassesCostsNoLeadership) {
   const std::uint32_t leader = lab.elect();
   const Term term = lab.at(leader).term();
   for (int i = 0; i < 10; ++i) {
-    lab.at(leader).on_storage_full(true);
+    lab.at(leader).on_storage_blocked(true);
     lab.run(kStallTicks - 1);
-    lab.at(leader).on_storage_full(false);
+    lab.at(leader).on_storage_blocked(false);
     lab.run(1);
   }
   EXPECT_EQ(lab.leader(), leader);
@@ -476,21 +476,21 @@ TEST(RaftScenario, S36_AShortageThatPassesCostsNoLeadership) {
 
 TEST(RaftScenario, S36_AFollowerWithAFullDiskDoesNotRunUntilThereIsRoom) {
   Raft raft = make_follower(3, 1, {1});
-  raft.on_storage_full(true);
+  raft.on_storage_blocked(true);
   hear_leader(raft, kStallTicks);
   take_outbox(raft);
   tick(raft, 20 * kTicksMin);
   EXPECT_TRUE(take_outbox(raft).vote_requests.empty());
   EXPECT_EQ(raft.role(), Role::kFollower);
   EXPECT_EQ(raft.leader(), kNoNode) << "it knows that nobody leads";
-  raft.on_storage_full(false);
+  raft.on_storage_blocked(false);
   tick(raft, 2 * kTicksMin);
   EXPECT_FALSE(take_outbox(raft).vote_requests.empty());
 }
 
 TEST(RaftScenario, S36_AFollowerWithAFullDiskVotesAndAnswersItsLeader) {
   Raft raft = make_follower(3, 1, {1});
-  raft.on_storage_full(true);
+  raft.on_storage_blocked(true);
   hear_leader(raft, kStallTicks);
   take_outbox(raft);
   append(raft, {.term = 1, .prev_index = 1, .prev_term = 1});
@@ -516,14 +516,14 @@ TEST(RaftScenario, S36_WithoutRoomWhereTheLogIsNobodyLeadsAndWithRoomServiceResu
   ASSERT_TRUE(lab.propose(old));
   const Index committed = lab.at(old).commit_index();
   ASSERT_GT(committed, lab.at(behind).log().last_index());
-  lab.at(old).on_storage_full(true);
-  lab.at(whole).on_storage_full(true);
+  lab.at(old).on_storage_blocked(true);
+  lab.at(whole).on_storage_blocked(true);
   lab.run(kStallTicks);
   EXPECT_EQ(lab.leader(), 0u);
   lab.mend();
   lab.run(20 * kTicksMin);
   EXPECT_EQ(lab.leader(), 0u) << "the one with room lacks an entry that was acknowledged";
-  lab.at(whole).on_storage_full(false);
+  lab.at(whole).on_storage_blocked(false);
   ASSERT_TRUE(lab.run_until([&] { return lab.leader() != 0; }, 10 * kTicksMin));
   EXPECT_EQ(lab.leader(), whole);
   EXPECT_TRUE(lab.propose(whole));
@@ -535,10 +535,10 @@ TEST(RaftScenario, S36_ANodeAloneKeepsItsPlaceAndServesAgain) {
   Raft raft = make_follower(1, 0);
   make_leader(raft, 1);
   log_durable(raft);
-  raft.on_storage_full(true);
+  raft.on_storage_blocked(true);
   tick(raft, 20 * kTicksMin);
   EXPECT_EQ(raft.role(), Role::kLeader) << "there is nobody to hand over to";
-  raft.on_storage_full(false);
+  raft.on_storage_blocked(false);
   propose(raft);
   log_durable(raft);
   EXPECT_EQ(raft.commit_index(), Index(2));

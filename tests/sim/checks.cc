@@ -89,6 +89,7 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
     was.last_checksum = 0;
     was.last_index = Index{};
     was.led = false;
+    was.state_seq = ChunkSeq{};
     check_new_batches(node, *group, was);
   }
 }
@@ -121,6 +122,11 @@ bool Checks::is_known_to_all(const Node& node, std::uint32_t shards) const {
 void Checks::check_group(Node& node, shard::Shard& shard, const shard::Group& group) {
   Seen& was = seen(node, group.id);
   check_terms(node, group, was);
+  const auto& state = group.raft.hard_state();
+  if (!group.hard_state_due && (was.state != state || was.state_seq == ChunkSeq{})) {
+    was.state = state;
+    was.state_seq = group.hard_state_at.seq;
+  }
   if (group.index.last_checksum() != was.last_checksum ||
       group.index.last_index() != was.last_index) {
     check_new_batches(node, group, was);
@@ -213,7 +219,9 @@ void Checks::check_leader(Node& node, shard::Shard& shard, const shard::Group& g
     record_vote(node, group.id, term, node.id());
     check_votes(node, group.id, term);
     was.spoken_term = std::max(was.spoken_term, term);
-    if (options_.nodes > 1 && group.hard_state_at.seq > shard.commit().log().durable_seq()) {
+    const bool durable = was.state == group.raft.hard_state() &&
+                         was.state_seq <= shard.commit().log().durable_seq();
+    if (options_.nodes > 1 && !durable) {
       violated(node, group.id, "leads term " + number(term) + " before its own vote is durable");
     }
     // Leader completeness (Raft §5.4.3).

@@ -64,6 +64,9 @@ class Checks final : public Node::Watcher {
     Index last_index;
     bool led = false;
     std::uint64_t uncommitted_when_elected = 0;
+    // The term and vote on disk, and the chunk that they were first written in (records move).
+    raft::HardState state;
+    ChunkSeq state_seq;
     // Outlives the process:
     Term spoken_term;  // of votes, acknowledgements and leadership, which depend on it being durable
     // The newest acknowledgement, to a leader of this term, of everything up to this index; and the
