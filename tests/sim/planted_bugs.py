@@ -198,6 +198,7 @@ CONSENSUS = (
                 "      if (fact.hard_state.vote != kNoNode) state.hard_state = fact.hard_state;\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "longer-log-wins",
