@@ -31,6 +31,12 @@ ChunkSeq GroupCommit::stable_seq() const {
 }
 
 GroupCommit::Room GroupCommit::make_room(std::size_t size_bytes) {
+  const Room room = find_room(size_bytes);
+  room_wanted_ = room_wanted_ || room == Room::kLater;
+  return room;
+}
+
+GroupCommit::Room GroupCommit::find_room(std::size_t size_bytes) {
   if (failed_) return Room::kLater;
   if (log_.chunk_open()) {
     if (log_.fits(size_bytes)) return Room::kYes;
@@ -175,9 +181,10 @@ void GroupCommit::sync_if_due() {
 
 void GroupCommit::tick() {
   if (failed_) return;
-  const bool busy = writes_inflight_ > 0 || sync_.pending() || files_.in_flight();
+  const bool room_wanted = std::exchange(room_wanted_, false);
+  const bool waited_for = writes_inflight_ > 0 || (room_wanted && files_.in_flight());
   const std::uint64_t completions = completions_ + files_.completions();
-  hung_ = busy && completions == completions_seen_;
+  hung_ = waited_for && completions == completions_seen_;
   completions_seen_ = completions;
   files_.tick();
   if (log_.out_of_space() && io_.now_ns() >= next_retry_ns_) {

@@ -67,8 +67,9 @@ class GroupCommit : private FileSteps::Events {
   };
   [[nodiscard]] Room make_room(std::size_t size_bytes);
 
-  /// The disk takes nothing: the last thing that needed room found it full, or what it was given a
-  /// tick ago is still on its way and nothing else completed.
+  /// The disk takes nothing: the last thing that needed room found it full, or waits (for its write,
+  /// or for room that only a write or a new segment can make) while nothing completes. A segment that
+  /// is prepared in the background, however slowly, is nothing that anybody waits for.
   [[nodiscard]] bool blocked() const { return full_ || hung_; }
 
   /// Precondition for all: make_room() said kYes for their size.
@@ -121,6 +122,7 @@ class GroupCommit : private FileSteps::Events {
     bool durable = false;
   };
 
+  [[nodiscard]] Room find_room(std::size_t size_bytes);
   void close_and_write();
   void submit(Write& write);
   void on_write_done(Write& write, std::int32_t result);
@@ -147,6 +149,7 @@ class GroupCommit : private FileSteps::Events {
   bool mark_wanted_ = false;
   bool full_ = false;
   bool hung_ = false;
+  bool room_wanted_ = false;  // since the last tick somebody was told to come later
   std::uint64_t completions_ = 0, completions_seen_ = 0;  // of writes and syncs; with steps, at the last tick
   bool failed_ = false;
   bool stopping_ = false;
