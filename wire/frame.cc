@@ -93,6 +93,8 @@ bool vectors_aligned(const wire::ClientAppend& table) { return is_aligned(table.
 
 bool vectors_aligned(const wire::ClientAppendReply& table) { return is_aligned(table.results()); }
 
-bool vectors_aligned(const wire::ClientStatusReply& table) { return is_aligned(table.groups()); }
+bool vectors_aligned(const wire::ClientStatusReply& table) {
+  return is_aligned(table.groups()) && is_aligned(table.stages());
+}
 
 }  // namespace sluice

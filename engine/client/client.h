@@ -108,6 +108,7 @@ struct NodeStatus {
   std::string fsync_policy;
   std::vector<GroupState> groups;  // by group
   wire::ShardCounters counters;    // sum over the node's shards
+  std::vector<wire::StageBucket> stages;  // of each of the node's shards, one after the other
 };
 
 struct TrimOutcome {

@@ -159,6 +159,9 @@ bool Requests::on_status_reply(Connection& connection, const FrameView& frame) {
   job.node = router_.node_at(connection.place().address);
   if (reply.fsync_policy()) job.status.fsync_policy = reply.fsync_policy()->str();
   if (reply.counters()) add_counters(job.status.counters, *reply.counters());
+  if (reply.stages()) {
+    for (const wire::StageBucket* bucket : *reply.stages()) job.status.stages.push_back(*bucket);
+  }
   if (reply.groups()) {
     for (const wire::GroupStatus* group : *reply.groups()) {
       job.status.groups.push_back(to_state(*group));

@@ -1,6 +1,7 @@
 // ClientSide: appends.
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "engine/shard/client_side.h"
 #include "engine/shard/frames.h"
@@ -130,6 +131,7 @@ Taken ClientSide::append_new(Inbound& from, Group& group, std::uint64_t request_
   waiter.term = proposal->term;
   waiter.offset = offset;
   waiter.has_producer = batch.producer() != kNoProducer;
+  waiter.taken_ns = io_.now_ns();
   group.waiters.push_back(waiter);
   return Taken::kYes;
 }
@@ -195,6 +197,7 @@ void ClientSide::refuse(Inbound& from, std::uint64_t request_id, std::uint32_t o
 void ClientSide::answer(const Waiter& waiter, Errc code, NodeId leader) {
   Inbound* to = events_.find(waiter.connection);
   if (to == nullptr) return;
+  if (to->answers_ns == 0) to->answers_ns = io_.now_ns();
   const auto count = static_cast<std::uint32_t>(waiter.last - waiter.first + 1);
   to->append_results.emplace_back(waiter.request_id, waiter.first.value(), waiter.term.value(), 0u,
                                   waiter.offset, count, leader.value(),
@@ -224,6 +227,7 @@ void ClientSide::on_truncated(Group& group, Index from) {
 void ClientSide::on_progress(Group& group) {
   const Index commit = group.raft.commit_index();
   while (!group.waiters.empty() && group.waiters.front().last <= commit) {
+    commit_.stages().commit_ns.record(io_.now_ns() - group.waiters.front().taken_ns);
     answer(group.waiters.front(), Errc::kOk, kNoNode);
     group.waiters.pop_front();
   }
@@ -279,6 +283,7 @@ void ClientSide::flush(Inbound& to) {
   const auto results = envelope_.CreateVectorOfStructs(to.append_results.data(), count);
   envelope_.Finish(wire::CreateClientAppendReply(envelope_, results));
   stage_frame(to.connection->out(), FrameKind::kClientAppendReply, envelope_, 0);
+  to.sending_ns = std::exchange(to.answers_ns, 0);
   to.append_results.erase(to.append_results.begin(),
                           to.append_results.begin() + static_cast<std::ptrdiff_t>(count));
   to.connection->pump();

@@ -329,9 +329,10 @@ Taken ClientSide::on_status(Inbound& from, const FrameView& frame) {
   envelope_.Clear();
   const auto policy = envelope_.CreateString(options_.fsync_policy);
   const auto list = envelope_.CreateVectorOfStructs(groups);
+  const auto stages = envelope_.CreateVectorOfStructs(commit_.stages().buckets());
   envelope_.Finish(wire::CreateClientStatusReply(envelope_, (*envelope)->request_id(),
                                                  options_.node.value(), options_.shard.value(),
-                                                 policy, list, &counters));
+                                                 policy, list, &counters, stages));
   stage_frame(from.connection->out(), FrameKind::kClientStatusReply, envelope_, 0);
   return Taken::kYes;
 }

@@ -28,6 +28,7 @@ struct Waiter {
   Term term;
   std::uint32_t offset = 0;  // of the entry at `first` within the client's batch
   bool has_producer = false;
+  std::uint64_t taken_ns = 0;  // when it came (StageTimes)
 };
 
 /// A request to give up the prefix of the log, on its way through it.

@@ -61,6 +61,8 @@ segments::SegmentLog::Placed GroupCommit::append_batch(BatchView batch) {
   SLUICE_CHECK(placed.has_value());
   tail_.placed(placed->location, placed->bytes);
   last_record_seq_ = placed->location.seq;
+  if (open_entries_ == 0) first_batch_ns_ = io_.now_ns();
+  open_entries_ += batch.entry_count();
   return *placed;
 }
 
@@ -125,6 +127,13 @@ void GroupCommit::close_and_write() {
   }
   ++writes_inflight_;
   idle_ticks_ = 0;
+  write.submitted_ns = 0;
+  if (const std::uint64_t entries = std::exchange(open_entries_, 0); entries > 0) {
+    write.submitted_ns = io_.now_ns();
+    stages_.queue_ns.record(write.submitted_ns - first_batch_ns_);
+    stages_.chunk_entries.record(entries);
+    stages_.chunk_bytes.record(write.chunk.bytes.size());
+  }
   submit(write);
 }
 
@@ -152,6 +161,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   counters_.bytes_written += write.chunk.bytes.size();
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
+  if (write.submitted_ns != 0) stages_.disk_ns.record(io_.now_ns() - write.submitted_ns);
   const ChunkSeq seq = write.chunk.seq;
   write.chunk = {};
   --writes_inflight_;

@@ -24,6 +24,7 @@
 #include "engine/config.h"
 #include "engine/io/io.h"
 #include "engine/shard/file_steps.h"
+#include "engine/shard/stage_times.h"
 #include "engine/shard/tail.h"
 #include "segments/segment_log.h"
 
@@ -108,6 +109,7 @@ class GroupCommit : private FileSteps::Events {
   [[nodiscard]] segments::SegmentLog& log() { return log_; }
   [[nodiscard]] FileSteps& files() { return files_; }
   [[nodiscard]] const CommitCounters& counters() const { return counters_; }
+  [[nodiscard]] StageTimes& stages() { return stages_; }
 
  private:
   struct Write {
@@ -120,6 +122,7 @@ class GroupCommit : private FileSteps::Events {
     io::Handle file = io::Handle::kNone;
     std::size_t done_bytes = 0;
     bool durable = false;
+    std::uint64_t submitted_ns = 0;  // 0: a chunk without batches, whose time does not count
   };
 
   [[nodiscard]] Room find_room(std::size_t size_bytes);
@@ -142,6 +145,9 @@ class GroupCommit : private FileSteps::Events {
   Tail tail_;
   FileSteps files_;
   CommitCounters counters_;
+  StageTimes stages_;
+  std::uint64_t first_batch_ns_ = 0;  // of the open chunk
+  std::uint64_t open_entries_ = 0;    // in the open chunk
   std::vector<std::unique_ptr<Write>> writes_;
   std::uint32_t writes_inflight_ = 0;
   ChunkSeq last_record_seq_;  // newest chunk that is more than a mark

@@ -29,6 +29,8 @@ struct Inbound {
   bool refused = false;          // its hello: to be closed when the reply has left
   bool begun = false;            // the frame at hand was looked at before
   bool heard = false;            // kPeer: a request that waits for room was heard since the last tick
+  std::uint64_t answers_ns = 0;  // kClient: when the first of append_results was due (StageTimes)
+  std::uint64_t sending_ns = 0;  // the same of those that are being sent; 0: none are
   ReadWindow* window = nullptr;  // being filled for the read at hand
 
   [[nodiscard]] std::size_t queued_bytes() const {

@@ -13,6 +13,8 @@ constexpr std::uint64_t kBackoffNsMin = 20'000'000;
 constexpr std::uint64_t kBackoffNsMax = 500'000'000;
 constexpr std::uint64_t kHandshakeNsMax = 2'000'000'000;
 constexpr std::size_t kRequestsPerFrameMax = 8192;
+constexpr std::size_t kProbesMax = 64;
+constexpr std::uint64_t kProbeNsMax = 10'000'000'000;  // it was sent again since, or to another term
 constexpr std::size_t kReadWindowBytes = 1u << 20;
 
 }  // namespace
@@ -25,7 +27,10 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       commit_(commit),
       directories_(directories),
       events_(events),
-      window_(io, commit.files(), kReadWindowBytes, *this) {}
+      window_(io, commit.files(), kReadWindowBytes, *this) {
+  for (std::size_t i = 0; i < kProbesMax; ++i) probes_.push_back({});  // so that it never grows
+  probes_.clear();
+}
 
 // Its completions refuse to go with an operation in flight.
 PeerLink::~PeerLink() = default;
@@ -131,6 +136,7 @@ Connection::Taken PeerLink::on_hello_reply(const FrameView& frame) {
 
 void PeerLink::on_closing(Connection&) {
   unanswered_since_ns_ = 0;
+  while (!probes_.empty()) probes_.pop_front();
   vote_requests_.clear();
   read_for_ = nullptr;
   back_off();
@@ -161,7 +167,21 @@ Connection::Taken PeerLink::on_frame(Connection&, const FrameView& frame) {
   if (!messages || !events_.on_replies(options_.peer, **messages)) {
     return Connection::Taken::kClose;
   }
+  note_acknowledged();
   return Connection::Taken::kYes;
+}
+
+void PeerLink::note_acknowledged() {
+  while (!probes_.empty()) {
+    const Probe& probe = probes_.front();
+    const std::uint64_t passed_ns = io_.now_ns() - probe.queued_ns;
+    const raft::Progress* progress = probe.group->raft.progress(options_.peer);
+    const bool leads = probe.group->raft.role() == raft::Role::kLeader && progress != nullptr;
+    const bool acknowledged = leads && progress->match_index() >= probe.last_index;
+    if (leads && !acknowledged && passed_ns < kProbeNsMax) return;
+    if (acknowledged) commit_.stages().follower_ns.record(passed_ns);
+    probes_.pop_front();
+  }
 }
 
 // --- sending ---------------------------------------------------------------------------------
@@ -191,6 +211,7 @@ void PeerLink::gather_requests() {
   append_requests_.clear();
   slices_.clear();
   frame_batch_bytes_ = 0;
+  frame_last_ = {};
   // First the group for which something was read from disk: another one that needs a read would
   // take the window before these bytes were sent, and so on for ever (S25).
   if (Group* group = std::exchange(read_for_, nullptr)) {
@@ -255,6 +276,7 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
                                 request.prev_term.value(), request.commit_index.value(),
                                 group.id.value(), static_cast<std::uint32_t>(bytes));
   group.raft.on_append_sent(options_.peer, last, bytes);
+  frame_last_ = {&group, last, 0};
   return full ? Gathered::kFull : Gathered::kMore;
 }
 
@@ -333,6 +355,10 @@ void PeerLink::send_gathered() {
   slices_.clear();
   append_requests_.clear();
   if (unanswered_since_ns_ == 0) unanswered_since_ns_ = io_.now_ns();
+  if (frame_last_.group != nullptr && probes_.size() < kProbesMax) {
+    frame_last_.queued_ns = io_.now_ns();
+    probes_.push_back(frame_last_);
+  }
   connection_->pump();
 }
 

@@ -139,6 +139,16 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   std::vector<wire::AppendRequest> append_requests_;  // of the frame being made
   std::vector<Slice> slices_;
   std::size_t frame_batch_bytes_ = 0;
+
+  /// A frame on its way, told by the last batch in it (StageTimes::follower_ns).
+  struct Probe {
+    Group* group = nullptr;
+    Index last_index;
+    std::uint64_t queued_ns = 0;
+  };
+  void note_acknowledged();
+  Probe frame_last_;    // of the frame being made; queued_ns is not set yet
+  Ring<Probe> probes_;  // oldest first; at most kProbesMax, further frames are not timed
   flatbuffers::FlatBufferBuilder envelope_;
 };
 

@@ -96,7 +96,12 @@ Taken Shard::on_frame(Connection& connection, const FrameView& frame) {
 void Shard::on_sent(Connection& connection) {
   Inbound& to = inbound_of(connection);
   if (to.role == Inbound::Role::kPeer) peer_side_.flush(to);
-  if (to.role == Inbound::Role::kClient) client_side_.flush(to);
+  if (to.role == Inbound::Role::kClient) {
+    if (const std::uint64_t due_ns = std::exchange(to.sending_ns, 0); due_ns != 0) {
+      commit_.stages().reply_ns.record(io_.now_ns() - due_ns);
+    }
+    client_side_.flush(to);
+  }
   if (connection.stalled()) resume_ = true;
 }
 

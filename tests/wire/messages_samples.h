@@ -395,23 +395,28 @@ struct ClientStatusSample {
 struct ClientStatusReplySample {
   using Table = wire::ClientStatusReply;
   static constexpr std::string_view kGolden = R"(
-14 00 00 00 10 00 50 00  44 00 04 00 08 00 0c 00
-10 00 14 00 10 00 00 00  16 00 00 00 17 00 00 00
-84 00 00 00 40 00 00 00  0b 00 00 00 00 00 00 00
-0c 00 00 00 00 00 00 00  0d 00 00 00 00 00 00 00
-0e 00 00 00 00 00 00 00  0f 00 00 00 00 00 00 00
-10 00 00 00 00 00 00 00  15 00 00 00 00 00 00 00
-00 00 00 00 01 00 00 00  01 00 00 00 00 00 00 00
-02 00 00 00 00 00 00 00  03 00 00 00 00 00 00 00
-04 00 00 00 00 00 00 00  05 00 00 00 00 00 00 00
-06 00 00 00 07 00 00 00  03 00 00 00 00 00 00 00
-00 00 00 00 05 00 00 00  6e 65 76 65 72 00 00 00
+1c 00 00 00 00 00 00 00  00 00 12 00 58 00 4c 00
+04 00 08 00 0c 00 10 00  14 00 48 00 12 00 00 00
+16 00 00 00 17 00 00 00  a4 00 00 00 60 00 00 00
+0b 00 00 00 00 00 00 00  0c 00 00 00 00 00 00 00
+0d 00 00 00 00 00 00 00  0e 00 00 00 00 00 00 00
+0f 00 00 00 00 00 00 00  10 00 00 00 00 00 00 00
+00 00 00 00 10 00 00 00  15 00 00 00 00 00 00 00
+00 00 00 00 01 00 00 00  1f 00 00 00 00 00 00 00
+20 00 04 00 00 00 00 00  00 00 00 00 01 00 00 00
+01 00 00 00 00 00 00 00  02 00 00 00 00 00 00 00
+03 00 00 00 00 00 00 00  04 00 00 00 00 00 00 00
+05 00 00 00 00 00 00 00  06 00 00 00 07 00 00 00
+03 00 00 00 00 00 00 00  00 00 00 00 05 00 00 00
+6e 65 76 65 72 00 00 00
 )";
   static Bytes build() {
     return envelope_of([](auto& fbb) {
       const std::vector<wire::GroupStatus> groups{{1, 2, 3, 4, 5, 6, 7, 3, 0, 0, 0}};
       const wire::ShardCounters counters(11, 12, 13, 14, 15, 16);
-      fbb.Finish(wire::CreateClientStatusReplyDirect(fbb, 21, 22, 23, "never", &groups, &counters));
+      const std::vector<wire::StageBucket> stages{{31, 32, wire::Stage::Reply, 0, 0}};
+      fbb.Finish(wire::CreateClientStatusReplyDirect(fbb, 21, 22, 23, "never", &groups, &counters,
+                                                     &stages));
     });
   }
   static void expect(const Table& t) {
@@ -435,6 +440,10 @@ struct ClientStatusReplySample {
     EXPECT_EQ(t.counters()->batches_appended(), 14u);
     EXPECT_EQ(t.counters()->entries_appended(), 15u);
     EXPECT_EQ(t.counters()->memory_bytes(), 16u);
+    ASSERT_EQ(t.stages()->size(), 1u);
+    EXPECT_EQ(t.stages()->Get(0)->count(), 31u);
+    EXPECT_EQ(t.stages()->Get(0)->bucket(), 32u);
+    EXPECT_EQ(t.stages()->Get(0)->stage(), wire::Stage::Reply);
   }
   static void touch(const Table& t, Touch& touch) {
     touch(t.request_id() + t.node_id() + t.shard());
@@ -447,6 +456,10 @@ struct ClientStatusReplySample {
       touch(c->chunks_written() + c->flushes() + c->bytes_written() + c->batches_appended() +
             c->entries_appended() + c->memory_bytes());
     }
+    touch.each(t.stages(), [&](const auto& bucket) {
+      touch(bucket.count() + bucket.bucket());
+      touch(bucket.stage());
+    });
   }
 };
 
