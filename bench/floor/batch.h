@@ -1,7 +1,7 @@
 // What goes over the wires: batches one way, positions the other.
 //
-// A batch is a header and `entries` times a 32-bit length with the bytes of one entry. The same bytes
-// lie in memory, on the wires and on the disks.
+// A batch is a header and `entries` times a 32-bit length with the bytes of one entry. The same
+// bytes lie in memory, on the wires and on the disks.
 #pragma once
 
 #include <xxhash.h>

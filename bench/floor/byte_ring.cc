@@ -23,7 +23,8 @@ ByteRing::ByteRing(std::uint64_t size_bytes)
   const int file = ::memfd_create("floor", MFD_CLOEXEC);
   if (file < 0) fail("memfd_create");
   if (::ftruncate(file, static_cast<off_t>(size_bytes_)) != 0) fail("ftruncate");
-  void* const place = ::mmap(nullptr, 2 * size_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* const place =
+      ::mmap(nullptr, 2 * size_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (place == MAP_FAILED) fail("mmap");
   memory_ = static_cast<std::byte*>(place);
   for (std::byte* half : {memory_, memory_ + size_bytes_})

@@ -1,9 +1,10 @@
-// The stable storage of one process: a file full of zeros, overwritten from its beginning to its end
-// and again, as the segments of a log are recycled.
+// The stable storage of one process: a file full of zeros, overwritten from its beginning to its
+// end and again, as the segments of a log are recycled.
 //
 // What is written is a part of a stream that lies in a ByteRing. A direct write takes whole blocks,
-// so the first and the last block of a write may hold bytes of its neighbours too: no byte is copied
-// to align another, and no block that is durable is overwritten before the file has gone round.
+// so the first and the last block of a write may hold bytes of its neighbours too: no byte is
+// copied to align another, and no block that is durable is overwritten before the file has gone
+// round.
 #pragma once
 
 #include <array>

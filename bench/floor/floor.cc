@@ -1,9 +1,10 @@
 // sluice_floor: the least that a commit on three nodes costs on this machine.
 //
 // One leader and two followers, processes on the loopback interface, each with a disk of its own
-// (see disk.h), do the physical work of a replicated log and nothing else: a checksum at each hop, a
-// durable write on each, a commit when two of three have it. There is no Raft, no client, no recovery.
-// What the engine reaches is reported as a share of this, measured in the same run (perf/compare).
+// (see disk.h), do the physical work of a replicated log and nothing else: a checksum at each hop,
+// a durable write on each, a commit when two of three have it. There is no Raft, no client, no
+// recovery. What the engine reaches is reported as a share of this, measured in the same run
+// (perf/compare).
 //
 // To see that it works (no figure of a run this short means anything):
 //   build/release/bench/sluice_floor --seconds 1 --data-dir /var/tmp
@@ -105,7 +106,8 @@ Child start(const std::string& name, const std::function<Json()>& work) {
   int status = 1;
   try {
     const std::string text = work().dump();
-    status = ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
+    status =
+        ::write(ends[1], text.data(), text.size()) == static_cast<ssize_t>(text.size()) ? 0 : 1;
   } catch (const std::exception& error) {
     fmt::print(stderr, "sluice_floor: {}: {}\n", name, error.what());
   }
@@ -166,9 +168,9 @@ void print_table(const Json& result) {
       result["entries_per_s"].get<double>(), result["bytes_per_s"].get<double>() / 1e6,
       latency["p50"].get<double>(), latency["p90"].get<double>(), latency["p99"].get<double>(),
       latency["p999"].get<double>(), latency["p9999"].get<double>(), latency["max"].get<double>(),
-      cpu["leader"].get<double>(), cpu["follower_1"].get<double>(),
-      cpu["follower_2"].get<double>(), cpu["machine"].get<double>(),
-      result["writes_per_s"].get<double>(), result["entries_per_write"].get<double>());
+      cpu["leader"].get<double>(), cpu["follower_1"].get<double>(), cpu["follower_2"].get<double>(),
+      cpu["machine"].get<double>(), result["writes_per_s"].get<double>(),
+      result["entries_per_write"].get<double>());
 }
 
 bool on_tmpfs(const std::string& directory) {
@@ -230,8 +232,9 @@ int main(int argc, char** argv) {
   Options options;
   options.data_dir = "/var/tmp";
   bool as_json = false;
-  CLI::App app("The least that a commit on three nodes costs on this machine: durable writes, "
-               "loopback, checksums, and nothing else.");
+  CLI::App app(
+      "The least that a commit on three nodes costs on this machine: durable writes, "
+      "loopback, checksums, and nothing else.");
   const CLI::AsSizeValue size(false);
   app.add_option("--entry-bytes", options.entry_bytes, "size of an entry")
       ->transform(size)

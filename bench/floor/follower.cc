@@ -50,8 +50,7 @@ void Follower::handle(std::uint64_t tag, int result) {
 
 void Follower::on_received(int result) {
   receiving_ = false;
-  if (result < 0)
-    throw std::runtime_error(fmt::format("receiving: {}", std::strerror(-result)));
+  if (result < 0) throw std::runtime_error(fmt::format("receiving: {}", std::strerror(-result)));
   closed_ = result == 0;
   received_end_ += static_cast<std::uint64_t>(result);
   verify_batches();

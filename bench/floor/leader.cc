@@ -22,8 +22,9 @@ constexpr std::uint64_t kCatchUpNs = 10'000'000'000;
 
 std::uint64_t ring_bytes(const Options& options) {
   const std::uint64_t entry_bytes = options.entry_bytes + sizeof(EntryLength);
-  return std::clamp<std::uint64_t>(2 * options.outstanding * entry_bytes + 4ull * options.batch_bytes_max,
-                    kRingBytesMin, kRingBytesMax);
+  return std::clamp<std::uint64_t>(
+      2 * options.outstanding * entry_bytes + 4ull * options.batch_bytes_max, kRingBytesMin,
+      kRingBytesMax);
 }
 
 std::uint64_t seconds_ns(double seconds) { return static_cast<std::uint64_t>(seconds * 1e9); }
@@ -146,7 +147,8 @@ void Leader::record(std::uint64_t first, std::uint64_t end, std::uint64_t now_ns
 }
 
 std::uint64_t Leader::due_ns(std::uint64_t sequence) const {
-  return start_ns_ + static_cast<std::uint64_t>(static_cast<double>(sequence) * 1e9 / options_.rate);
+  return start_ns_ +
+         static_cast<std::uint64_t>(static_cast<double>(sequence) * 1e9 / options_.rate);
 }
 
 bool Leader::may_make_entry() const {
@@ -172,8 +174,8 @@ void Leader::generate(std::uint64_t now_ns) {
 void Leader::make_entry() {
   const EntryLength length = options_.entry_bytes;
   const std::uint64_t open_bytes = end_ - open_begin_;
-  if (open_entries_ > 0 && open_bytes - sizeof(BatchHeader) + sizeof length + length >
-                               options_.batch_bytes_max)
+  if (open_entries_ > 0 &&
+      open_bytes - sizeof(BatchHeader) + sizeof length + length > options_.batch_bytes_max)
     seal();
   if (open_entries_ == 0) {
     open_begin_ = end_;
@@ -235,9 +237,8 @@ bool Leader::finished() const {
   if (phase_ != Phase::kDraining) return false;
   if (open_loop() && unsent_ == 0 && due_ns(next_sequence_) < stop_ns_) return false;
   return disk_.durable_sequence() == next_sequence_ &&
-         std::ranges::all_of(links_, [this](const Link& link) {
-           return link.durable_sequence == next_sequence_;
-         });
+         std::ranges::all_of(
+             links_, [this](const Link& link) { return link.durable_sequence == next_sequence_; });
 }
 
 std::uint64_t Leader::wait_ns(std::uint64_t now_ns) const {
@@ -275,7 +276,7 @@ nlohmann::ordered_json Leader::report() const {
   json["mode"] = open_loop() ? "open" : "closed";
   json["entries_per_s"] = entries / measured_s;
   json["bytes_per_s"] = entries * options_.entry_bytes / measured_s;
-  json["latency_ms"] = {{"p50", ms(0.5)},   {"p90", ms(0.9)},     {"p99", ms(0.99)},
+  json["latency_ms"] = {{"p50", ms(0.5)},    {"p90", ms(0.9)},      {"p99", ms(0.99)},
                         {"p999", ms(0.999)}, {"p9999", ms(0.9999)}, {"max", ms(1)}};
   json["cpu_us_per_entry"] = {
       {"leader", us_per_entry(begin_.leader_cpu_ns, done_.leader_cpu_ns)},

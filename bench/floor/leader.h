@@ -94,8 +94,8 @@ class Leader {
   std::array<Link, kFollowers> links_;
   std::vector<std::byte> source_;  // what each entry is a copy of
 
-  std::uint64_t end_ = 0;          // of the stream, the open batch included
-  std::uint64_t open_begin_ = 0;   // where the header of the open batch will be
+  std::uint64_t end_ = 0;         // of the stream, the open batch included
+  std::uint64_t open_begin_ = 0;  // where the header of the open batch will be
   std::uint32_t open_entries_ = 0;
   std::uint64_t sealed_end_ = 0;
   std::uint64_t next_sequence_ = 0;
