@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, kFaultKinds> kNames = {
     "reset",       "slow",        "narrow",      "flip",        "short-io",
     "disk-stall",  "disk-full",   "disk-short",  "read-error",  "write-error",
     "sync-error",  "misdirected-write", "misdirected-read", "flip-on-read", "rot",
-    "wipe",        "old-disk",    "isolate"};
+    "wipe",        "old-disk",    "isolate",     "pair",        "mute"};
 
 bool needs_liar(FaultKind kind) {
   switch (kind) {
@@ -112,8 +112,6 @@ class Drawer {
       if (s.fsync != "always" && (kind == FaultKind::kPower || needs_liar(kind))) continue;
       // With two liars one could forget whom it has met.
       if (kind == FaultKind::kWipe && std::popcount(s.liars) != 1) continue;
-      // An old copy of a directory is not told from the directory itself (S57, not yet).
-      if (kind == FaultKind::kOldDisk) continue;
       kinds.push_back(kind);
     }
     if (kinds.empty()) return;
@@ -126,6 +124,7 @@ class Drawer {
     for (std::uint64_t i = 0; i < count; ++i) draw_fault(kinds[random_.below(kinds.size())]);
     if (random_.below(3) == 0) draw_partition();
     if (random_.below(3) == 0) draw_storm();
+    if (random_.below(4) == 0) draw_late_answers();
     const bool power = std::ranges::find(kinds, FaultKind::kPower) != kinds.end();
     if (power && random_.coin()) draw_outage();
     std::ranges::stable_sort(s.faults, {}, &Fault::at);
@@ -147,6 +146,9 @@ class Drawer {
     switch (kind) {
       case FaultKind::kCut:
       case FaultKind::kReset:
+      case FaultKind::kPair:
+        f.b = random_.below(s.nodes);
+        break;
       case FaultKind::kSlow:
       case FaultKind::kNarrow:
       case FaultKind::kFlip:
@@ -164,6 +166,10 @@ class Drawer {
       case FaultKind::kReset:
         f.amount = random_.below(2);
         break;
+      case FaultKind::kPower:
+        f.amount = random_.below(3) == 0 ? 1 : 0;
+        break;
+      case FaultKind::kMute:
       case FaultKind::kSlow:
         f.amount = random_.between(1'000, random_.coin() ? 100'000 : 1'500'000);
         break;
@@ -229,6 +235,40 @@ class Drawer {
         f.amount = random_.between(1'000, 2 * election / kUs);
         s.faults.push_back(f);
       }
+    }
+  }
+
+  /// One follower's answers are late by more than an election, and leaders change quickly: what it
+  /// acknowledged to a leader arrives when that node leads again, in a later term, and others have
+  /// overwritten it meanwhile (S9). It takes five nodes: two that were left alone, and three that go
+  /// on without them.
+  void draw_late_answers() {
+    Scenario& s = scenario_;
+    const Time election = Time{s.election_ms} * kMs;
+    Fault late;
+    late.kind = FaultKind::kMute;
+    late.a = random_.below(s.nodes);
+    late.at = random_.below(s.faults_end / 2);
+    late.until = late.at + random_.between(8, 20) * election;
+    // A link that is silent for four time-outs is given up.
+    late.amount = random_.between(election, 4 * election) / kUs;
+    s.faults.push_back(late);
+    Time at = late.at;
+    while (at < late.until) {
+      at += random_.between(election / 2, 4 * election);
+      Fault f;
+      f.kind = FaultKind::kPair;
+      f.at = at;
+      f.until = at + random_.between(election / 2, 3 * election);
+      f.a = leader();
+      f.b = late.a;
+      s.faults.push_back(f);
+      // The next leader fails soon, so that the old one may follow it.
+      f.kind = random_.coin() ? FaultKind::kPause : FaultKind::kIsolate;
+      f.a = random_.coin() ? kNextLeaderOf + random_.below(s.groups) : leader();
+      f.at = f.until + random_.below(election);
+      f.until = f.at + random_.between(election, 4 * election);
+      s.faults.push_back(f);
     }
   }
 
