@@ -164,6 +164,8 @@ class Raft {
   [[nodiscard]] Role role() const { return role_; }
   [[nodiscard]] Term term() const { return hard_state_.term; }
   [[nodiscard]] const HardState& hard_state() const { return hard_state_; }
+  /// The newest that is known to be on stable storage; hard_state() once that was reported durable.
+  [[nodiscard]] const HardState& durable_hard_state() const { return durable_hard_state_; }
   /// Leader of the current term, kNoNode while none is known.
   [[nodiscard]] NodeId leader() const { return leader_; }
   [[nodiscard]] Index commit_index() const { return commit_index_; }

@@ -30,7 +30,7 @@ Checks::ShardSeen& Checks::shard_seen(const Node& node, ShardId shard) {
   return shard_seen_[{node.number(), shard.value()}];
 }
 
-ShardId Checks::shard_of(const Node&, GroupId group, std::size_t shards) {
+ShardId Checks::shard_of(GroupId group, std::size_t shards) {
   return ShardId(group.value() % static_cast<std::uint32_t>(shards));
 }
 
@@ -46,7 +46,7 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
     Seen& was = seen(node, group->id);
     const Term term = group->raft.term();
     const auto vote = was.votes.find(term.value());
-    const bool term_lost = term < was.spoken_term;
+    const bool term_lost = term < std::max(was.spoken_term, was.durable_term);
     const bool vote_lost = vote != was.votes.end() && group->raft.hard_state().vote != vote->second;
     const auto* kept = group->index.find(was.promise_index);
     const bool entries_lost =
@@ -56,7 +56,7 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
     if (!node.replaced && (term_lost || vote_lost || entries_lost)) {
       // What a durable mark covers must be missed when it is damaged, and is never cut (S28).
       const ShardSeen& before =
-          shard_seen(node, shard_of(node, group->id, node.shards().size()));
+          shard_seen(node, shard_of(group->id, node.shards().size()));
       const bool marked = entries_lost && was.promise_seq <= before.marked;
       if (node.machine().disk->has_lied() && marked) {
         violated(node, group->id, "cut its log at " + number(group->index.last_index()) +
@@ -72,7 +72,8 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
       }
       if (term_lost) {
         violated(node, group->id, "came back in term " + number(term) + " but has spoken in term " +
-                                      number(was.spoken_term) + " (S3)");
+                                      number(was.spoken_term) + ", and term " +
+                                      number(was.durable_term) + " was durable (S3)");
       }
       if (vote_lost) {
         violated(node, group->id, "came back without its vote for node " + number(vote->second) +
@@ -84,7 +85,7 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
                                       " (S31)");
       }
     }
-    was.term = term;
+    was.term = was.durable_term = term;
     was.commit = Index{};
     was.last_checksum = 0;
     was.last_index = Index{};
@@ -102,6 +103,16 @@ void Checks::on_step(Node& node, shard::Shard& shard) {
                        : shard.groups().all().front()->id.value() %
                              static_cast<std::uint32_t>(node.shards().size()));
   if (++shard_seen(node, id).steps % kStepsPerBoundsCheck == 0) check_bounds(node, shard);
+}
+
+void Checks::set_back(const Node& node) {
+  for (auto& [key, was] : seen_) {
+    if (key.first == node.number()) was = {};
+  }
+  for (auto& [key, was] : shard_seen_) {
+    if (key.first == node.number()) was = {};
+  }
+  std::erase_if(met_, [&](const auto& met) { return std::get<0>(met) == node.number(); });
 }
 
 void Checks::on_gone(Node& node) {
@@ -143,6 +154,7 @@ void Checks::check_terms(Node& node, const shard::Group& group, Seen& was) {
              "term went back from " + number(was.term) + " to " + number(term));
   }
   was.term = term;
+  was.durable_term = group.raft.durable_hard_state().term;
 }
 
 void Checks::check_new_batches(Node& node, const shard::Group& group, Seen& was) {
@@ -162,7 +174,7 @@ void Checks::check_new_batches(Node& node, const shard::Group& group, Seen& was)
     }
     if (!fresh) break;
   }
-  if (!node.replaced) take_back_promise(group, was);
+  if (!node.replaced) take_back_promise(node, group, was);
   was.last_checksum = index.last_checksum();
   was.last_index = index.last_index();
 }
@@ -177,14 +189,32 @@ void Checks::check_first(Node& node, const shard::Group& group) {
 }
 
 /// What a newer leader made it truncate is no longer promised; what is committed always is.
-void Checks::take_back_promise(const shard::Group& group, Seen& was) {
+void Checks::take_back_promise(Node& node, const shard::Group& group, Seen& was) {
   const auto* here = group.index.find(was.promise_index);
   if (was.promise_index == Index{} || was.promise_index < group.index.first_index()) return;
   if (here != nullptr && here->header_checksum == was.promise_checksum) return;
-  was.promise_index = std::min(was.promise_index, shadow_.last_index(group.id));
-  const auto* committed = shadow_.find(group.id, was.promise_index);
-  was.promise_checksum = committed != nullptr ? committed->checksum : 0;
-  if (committed != nullptr) was.promise_index = committed->last();
+  const auto* promised = shadow_.find(group.id, was.promise_index);
+  if (promised != nullptr && promised->checksum == was.promise_checksum) {
+    violated(node, group.id, "dropped index " + number(was.promise_index) +
+                                 ", which it has acknowledged and which is committed (S5)");
+  }
+  // From here on what is committed and has stayed. (What is committed where it held other entries
+  // is promised when it has acknowledged that.)
+  Index kept = std::min(group.index.last_index(), shadow_.last_index(group.id));
+  kept = std::min(kept, was.promise_index);
+  was.promise_index = Index{};
+  while (kept >= group.index.first_index()) {
+    const auto* held = group.index.find(kept);
+    const auto* committed = shadow_.find(group.id, kept);
+    if (held == nullptr || committed == nullptr) return;
+    if (held->header_checksum == committed->checksum) {
+      was.promise_index = held->last_index();
+      was.promise_checksum = held->header_checksum;
+      was.promise_seq = held->location.seq;
+      return;
+    }
+    kept = std::min(held->first_index, committed->first).prev();
+  }
 }
 
 void Checks::promise(Seen& was, Index index, Term term, const segments::GroupIndex::Entry& entry) {
@@ -297,7 +327,7 @@ void Checks::check_commit(Node& node, const shard::Group& group, Seen& was) {
   }
   was.commit = commit;
   const auto* last = group.index.find(commit);
-  const ShardId own = shard_of(node, group.id, node.shards().size());
+  const ShardId own = shard_of(group.id, node.shards().size());
   if (last != nullptr && last->location.seq <= shard_seen(node, own).verified) {
     promise(was, commit, group.raft.term(), *last);
   }
@@ -316,7 +346,7 @@ std::vector<std::byte> Checks::bytes_of(GroupId group, const segments::GroupInde
       if (here == nullptr || here->header_checksum != entry.header_checksum) continue;
       const auto in_memory = shard->commit().tail().find(here->location);
       if (!in_memory.empty()) return {in_memory.begin(), in_memory.end()};
-      const ShardId id = shard_of(*node, group, node->shards().size());
+      const ShardId id = shard_of(group, node->shards().size());
       auto bytes = node->machine().disk->peek(file_of(*node, id, here->location.epoch),
                                               here->location.offset, here->location.size_bytes);
       const auto batch = BatchView::parse_sealed(bytes, node->config().batch_bytes_max);
@@ -330,7 +360,7 @@ std::vector<std::byte> Checks::bytes_of(GroupId group, const segments::GroupInde
 void Checks::check_durable(Node& node, shard::Shard& shard) {
   const auto groups = shard.groups().all();
   if (groups.empty()) return;
-  const ShardId id = shard_of(node, groups.front()->id, node.shards().size());
+  const ShardId id = shard_of(groups.front()->id, node.shards().size());
   ShardSeen& was = shard_seen(node, id);
   const ChunkSeq durable = shard.commit().log().durable_seq();
   if (durable <= was.verified) return;
@@ -382,7 +412,7 @@ bool Checks::holds_durably(Node& node, GroupId group, const segments::GroupIndex
     const auto* here = other->index.find(entry.first_index);
     return here != nullptr && here->header_checksum == entry.header_checksum &&
            here->location.seq <=
-               shard_seen(node, shard_of(node, group, node.shards().size())).verified;
+               shard_seen(node, shard_of(group, node.shards().size())).verified;
   }
   return false;
 }
@@ -497,7 +527,7 @@ void Checks::on_append_reply(Node& node, const wire::AppendReply& reply) {
     }
     const auto* entry = here->index.find(match);
     const ChunkSeq verified =
-        shard_seen(node, shard_of(node, group, node.shards().size())).verified;
+        shard_seen(node, shard_of(group, node.shards().size())).verified;
     if (options_.fsync_always && entry != nullptr && entry->location.seq > verified) {
       violated(node, group, "acknowledged " + number(match) + " before it was durable (S31)");
     }

@@ -40,6 +40,9 @@ class Checks final : public Node::Watcher {
   /// Called when a node is seen to lead for the first time in a term.
   std::function<void(GroupId, const Node&)> on_election;
 
+  /// The node's disk was set back to what it held earlier: what it promised since is not there.
+  void set_back(const Node& node);
+
   /// The cluster is at rest: has the node marked its newest chunks durable? (S29)
   [[nodiscard]] bool has_marks(const Node& node) const;
 
@@ -69,6 +72,7 @@ class Checks final : public Node::Watcher {
     ChunkSeq state_seq;
     // Outlives the process:
     Term spoken_term;  // of votes, acknowledgements and leadership, which depend on it being durable
+    Term durable_term;  // that the node took for durable
     // The newest acknowledgement, to a leader of this term, of everything up to this index; and the
     // batch that stood there.
     Term promise_term;
@@ -85,7 +89,7 @@ class Checks final : public Node::Watcher {
 
   [[nodiscard]] Seen& seen(const Node& node, GroupId group);
   [[nodiscard]] ShardSeen& shard_seen(const Node& node, ShardId shard);
-  [[nodiscard]] static ShardId shard_of(const Node& node, GroupId group, std::size_t shards);
+  [[nodiscard]] static ShardId shard_of(GroupId group, std::size_t shards);
   void check_group(Node& node, shard::Shard& shard, const shard::Group& group);
   void check_terms(Node& node, const shard::Group& group, Seen& was);
   void check_new_batches(Node& node, const shard::Group& group, Seen& was);
@@ -105,7 +109,7 @@ class Checks final : public Node::Watcher {
   void on_vote(Node& node, std::size_t to, const wire::VoteReply& reply);
   void on_append_reply(Node& node, const wire::AppendReply& reply);
   void promise(Seen& was, Index index, Term term, const segments::GroupIndex::Entry& entry);
-  void take_back_promise(const shard::Group& group, Seen& was);
+  void take_back_promise(Node& node, const shard::Group& group, Seen& was);
   void record_vote(Node& node, GroupId group, Term term, NodeId candidate);
   void violated(const Node& node, GroupId group, const std::string& what);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include "wire/check.h"
@@ -349,6 +350,14 @@ void Disk::abandon_write(WriteId id) {
   }
 }
 
+std::size_t Disk::files_written_durably() const {
+  std::set<FileId> files;
+  for (const Write& write : writes_) {
+    if (write.durable) files.insert(write.file);
+  }
+  return files.size();
+}
+
 bool Disk::has_write(WriteId id) const { return std::ranges::find(writes_, id, &Write::id) != writes_.end(); }
 
 Disk::SyncId Disk::begin_sync(FileId id) {
@@ -572,7 +581,10 @@ std::shared_ptr<const Disk::Backup> Disk::backup() const {
     Backup::Copy& to = copy->files[name];
     to.size = file.durable_size;
     to.directory = file.directory;
-    for (const Slot& slot : file.pages) to.pages.push_back(slot.durable);
+    const std::size_t pages = (file.durable_size + kPageBytes - 1) / kPageBytes;
+    for (std::size_t i = 0; i < std::min(pages, file.pages.size()); ++i) {
+      to.pages.push_back(file.pages[i].durable);
+    }
   }
   return copy;
 }

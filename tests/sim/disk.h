@@ -74,6 +74,8 @@ class Disk {
   void detach_write(WriteId id);
   /// The kernel gave the write up, whatever part of it was done.
   void abandon_write(WriteId id);
+  /// To how many files durable writes are on their way.
+  [[nodiscard]] std::size_t files_written_durably() const;
   /// Still on its way: no crash took it.
   [[nodiscard]] bool has_write(WriteId id) const;
 

@@ -754,17 +754,15 @@ CLIENTS = (
     PlantedBug(
         "unknown-reported-as-refused",
         ("S48",),
-        "An entry whose first transmission was never answered and whose second was refused is "
-        "reported as refused: it turns up in the log all the same.",
+        "An entry whose first transmission was never answered, and that finds no leader again "
+        "until its time-out, is reported as refused: it turns up in the log all the same.",
         (
             Edit(
                 CLIENT + "append_results.cc",
-                "  if (entry.ever_unknown && outcome.status != Status::kOk) "
-                "outcome.status = Status::kUnknown;\n",
-                "",
+                "    case Verdict::kAgainUnknown:\n      entry.ever_unknown = true;\n",
+                "    case Verdict::kAgainUnknown:\n",
             ),
         ),
-        rare=True,
     ),
     PlantedBug(
         "lost-leadership-taken-for-a-refusal",

@@ -50,6 +50,8 @@ struct Machine {
   std::unique_ptr<Disk> disk;
   Time disk_stalled_until = 0;
   std::uint64_t boots = 0;  // how often it lost power
+  /// Called when durable writes to two files are on their way at once.
+  std::function<void()> on_two_files;
   /// Locks on files, by path: the process that holds them.
   std::map<std::string, const void*> locks;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -254,15 +255,19 @@ class Run {
     Link& link = network_.link(fault.a, fault.b);
     switch (fault.kind) {
       case FaultKind::kKill: return node(fault.a).kill();
-      case FaultKind::kPower: return node(fault.a).power_off();
+      case FaultKind::kPower:
+        if (fault.amount == 0) return node(fault.a).power_off();
+        return power_off_between_files(node(fault.a));
       case FaultKind::kStop: return node(fault.a).stop();
       case FaultKind::kPause: return node(fault.a).pause();
       case FaultKind::kCut: return network_.cut(fault.a, fault.b);
       case FaultKind::kIsolate:
+        return for_links_between({fault.a}, [&](auto i, auto j) { network_.cut(i, j); });
+      case FaultKind::kPair:
+        return for_links_between({fault.a, fault.b}, [&](auto i, auto j) { network_.cut(i, j); });
+      case FaultKind::kMute:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
-          if (i == fault.a) continue;
-          network_.cut(fault.a, i);
-          network_.cut(i, fault.a);
+          if (i != fault.a) network_.link(fault.a, i).latency += fault.amount * kUs;
         }
         return;
       case FaultKind::kReset: return reset(fault);
@@ -284,9 +289,7 @@ class Run {
       case FaultKind::kWipe:
         wipe(node(fault.a));
         return;
-      case FaultKind::kOldDisk:
-        backups_[&fault] = disk(fault.a).backup();
-        return;
+      case FaultKind::kOldDisk: return back_up(fault);
       default:
         *disk_rate(fault) = static_cast<std::uint32_t>(fault.amount);
         return;
@@ -300,22 +303,21 @@ class Run {
       case FaultKind::kKill:
       case FaultKind::kStop: return start(node(fault.a));
       case FaultKind::kPower:
+        node(fault.a).machine().on_two_files = nullptr;
+        [[fallthrough]];
       case FaultKind::kWipe:
         if (!network_.has_power(fault.a)) network_.power_on(fault.a);
         return start(node(fault.a));
-      case FaultKind::kOldDisk:
-        node(fault.a).power_off();
-        disk(fault.a).restore(*backups_.at(&fault));
-        node(fault.a).replaced = true;
-        network_.power_on(fault.a);
-        return start(node(fault.a));
+      case FaultKind::kOldDisk: return set_back(fault);
       case FaultKind::kPause: return node(fault.a).resume();
       case FaultKind::kCut: return network_.mend(fault.a, fault.b);
       case FaultKind::kIsolate:
+        return for_links_between({fault.a}, [&](auto i, auto j) { network_.mend(i, j); });
+      case FaultKind::kPair:
+        return for_links_between({fault.a, fault.b}, [&](auto i, auto j) { network_.mend(i, j); });
+      case FaultKind::kMute:
         for (std::size_t i = 0; i < nodes_.size(); ++i) {
-          if (i == fault.a) continue;
-          network_.mend(fault.a, i);
-          network_.mend(i, fault.a);
+          if (i != fault.a) network_.link(fault.a, i).latency -= fault.amount * kUs;
         }
         return;
       case FaultKind::kSlow: link.latency -= fault.amount * kUs; return;
@@ -337,6 +339,86 @@ class Run {
     node.power_off();
     node.machine().disk->wipe();
     node.replaced = true;
+  }
+
+  /// Calls f(i, j) for each link between one of `some` nodes and one of the other nodes.
+  template <class F>
+  void for_links_between(const std::set<std::size_t>& some, F&& f) {
+    for (const std::size_t i : some) {
+      for (std::size_t j = 0; j < nodes_.size(); ++j) {
+        if (some.contains(j)) continue;
+        f(i, j);
+        f(j, i);
+      }
+    }
+  }
+
+  /// Recovery must then do with what chance kept of the end of one segment and of the beginning of
+  /// the next (S32).
+  void power_off_between_files(Node& node) {
+    node.machine().on_two_files = [this, &node] {
+      world_.after(0, [this, &node] {
+        if (std::exchange(node.machine().on_two_files, nullptr) && !faults_over_) node.power_off();
+      });
+    };
+  }
+
+  // An old copy of a directory (S57). Nobody can tell it from the directory itself, so what it lacks
+  // must be on every other node when it comes back, and no vote that it forgot may still count: the
+  // same as before an operator vouches for a new directory (README of the engine).
+
+  struct Backup {
+    std::shared_ptr<const Disk::Backup> disk;
+    std::vector<Index> last_indexes;  // by group
+  };
+
+  void back_up(const Fault& fault) {
+    Node& node = this->node(fault.a);
+    if (node.state() != Node::State::kUp) return;
+    Backup backup;
+    for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
+      const shard::Group* group = group_of(node, GroupId(g));
+      if (group == nullptr) return;
+      backup.last_indexes.push_back(group->raft.durable_index());
+    }
+    backup.disk = node.machine().disk->backup();
+    backups_[&fault] = std::move(backup);
+  }
+
+  void set_back(const Fault& fault) {
+    Node& node = this->node(fault.a);
+    const auto backup = backups_.find(&fault);
+    if (faults_over_ || backup == backups_.end() || node.replaced || node.final) return;
+    if (!others_hold_all(node, backup->second)) {
+      world_.after(kLook / 4, [this, &fault] { set_back(fault); });
+      return;
+    }
+    if (world_.tracing) world_.trace("fault", node.name() + "'s disk is as it was");
+    node.power_off();
+    node.machine().disk->restore(*backup->second.disk);
+    checks_.set_back(node);
+    network_.power_on(fault.a);
+    start(node);
+  }
+
+  /// In every group one of the others leads, all the others follow it in its term and hold and have
+  /// committed the same, and what the copy lacks was not trimmed.
+  [[nodiscard]] bool others_hold_all(const Node& node, const Backup& backup) const {
+    for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
+      const auto [term, leader] = checks_.newest_leader(GroupId(g));
+      if (leader == nullptr || leader == &node) return false;
+      for (const auto& other : nodes_) {
+        if (other.get() == &node) continue;
+        const shard::Group* group = sound(*other) ? group_of(*other, GroupId(g)) : nullptr;
+        if (group == nullptr || group->raft.term() != term || group->raft.leader() != leader->id() ||
+            group->raft.commit_index() != group->index.last_index() ||
+            !holds_all(*other, GroupId(g)) ||
+            group->index.first_index() > backup.last_indexes[g].next()) {
+          return false;
+        }
+      }
+    }
+    return true;
   }
 
   void reset(const Fault& fault) {
@@ -460,16 +542,22 @@ class Run {
   }
 
   [[nodiscard]] bool holds_all(const Node& node, GroupId id) const {
-    if (node.state() != Node::State::kUp || node.shards().empty()) return false;
+    const shard::Group* group = group_of(node, id);
+    const auto* committed = shadow_.last(id);
+    return group != nullptr && committed != nullptr &&
+           group->raft.commit_index() == committed->last() &&
+           group->index.last_checksum() == committed->checksum;
+  }
+
+  /// Of a node that is up; else nullptr.
+  [[nodiscard]] static const shard::Group* group_of(const Node& node, GroupId id) {
+    if (node.state() != Node::State::kUp || node.shards().empty()) return nullptr;
     const shard::Shard* shard = node.shards()[id.value() % node.shards().size()];
-    if (shard == nullptr) return false;
+    if (shard == nullptr) return nullptr;
     for (const auto& group : shard->groups().all()) {
-      if (group->id != id) continue;
-      const auto* committed = shadow_.last(id);
-      return committed != nullptr && group->raft.commit_index() == committed->last() &&
-             group->index.last_checksum() == committed->checksum;
+      if (group->id == id) return group.get();
     }
-    return false;
+    return nullptr;
   }
 
   void stop_everything() {
@@ -625,7 +713,7 @@ class Run {
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<std::unique_ptr<Node>> nodes_;
   std::vector<std::unique_ptr<WorkloadClient>> clients_;
-  std::map<const Fault*, std::shared_ptr<const Disk::Backup>> backups_;
+  std::map<const Fault*, Backup> backups_;
   std::map<const Node*, unsigned> failed_starts_;
   std::string quorum_names_;
   std::vector<Fault*> waiting_;  // for an election

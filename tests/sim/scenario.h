@@ -15,7 +15,8 @@ namespace sluice::sim {
 /// What goes wrong. a and b are machines: nodes from 0, then clients.
 enum class FaultKind : std::uint8_t {
   kKill,             // process a is killed, started again at `until`
-  kPower,            // machine a loses power, comes back at `until`
+  kPower,            // machine a loses power, comes back at `until`; amount 1: waits for a moment at
+                     // which durable writes to two of its files are on their way (S32)
   kStop,             // process a is asked to stop, started again at `until`
   kPause,            // process a stands still
   kCut,              // nothing passes from a to b
@@ -35,10 +36,13 @@ enum class FaultKind : std::uint8_t {
   kFlipOnRead,
   kRot,              // a sector of a segment of disk a is damaged
   kWipe,             // disk a is replaced by an empty one; the node is down from `at` to `until`
-  kOldDisk,          // disk a is set back to what it held at `at` when it starts at `until`
+  kOldDisk,          // machine a loses power at `until` and its disk comes back as it was at `at`, if
+                     // all others hold by then whatever it knew
   kIsolate,          // nothing passes between a and the other nodes; clients still reach it
+  kPair,             // nothing passes between a and b and the other nodes; clients still reach them
+  kMute,             // what a says to the other nodes is `amount` us late; it hears them as before
 };
-inline constexpr std::size_t kFaultKinds = 23;
+inline constexpr std::size_t kFaultKinds = 25;
 
 /// In Fault::a: the node that leads group (a - kLeaderOf) at that time; node 0 while none does.
 inline constexpr std::size_t kLeaderOf = 1000;

@@ -323,6 +323,8 @@ void SimIo::dispatch(Op& op) {
     case Kind::kWrite: {
       const auto& file = std::get<Process::FileHandle>(process_.handle(op.handle));
       op.disk_id = disk_.begin_write(file.file, op.bytes, op.offset, op.durable);
+      const auto& on_two_files = process_.machine().on_two_files;
+      if (on_two_files && disk_.files_written_durably() > 1) on_two_files();
       return on_disk(op, op.durable ? times.durable_write : times.write, &SimIo::do_write);
     }
     case Kind::kSync: {

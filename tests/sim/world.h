@@ -18,16 +18,11 @@ inline constexpr Time kUs = 1'000;
 inline constexpr Time kMs = 1'000'000;
 inline constexpr Time kSecond = 1'000'000'000;
 
-/// What a check found. Thrown through the event loop up to the runner; the run ends there.
-struct Violation {
-  std::string what;
-};
-
 class World {
  public:
   using Action = std::move_only_function<void()>;
 
-  explicit World(std::uint64_t seed) : seed_(seed), random_(seed, "world") {}
+  explicit World(std::uint64_t seed) : seed_(seed) {}
 
   [[nodiscard]] std::uint64_t seed() const { return seed_; }
   [[nodiscard]] Time now() const { return now_; }
@@ -73,7 +68,6 @@ class World {
   };
 
   std::uint64_t seed_;
-  Random random_;
   Time now_ = 0;
   std::uint64_t sequence_ = 0;
   std::uint64_t events_ = 0;
