@@ -46,7 +46,7 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
     wire::BatchHeader header;
     std::memcpy(static_cast<void*>(&header), bytes.data(), sizeof header);
     if (header.size_bytes() != bytes.size()) return Taken::kClose;
-    refuse(from, id, 0, header.entry_count(), Errc::kTooLarge);
+    refuse(from.ref, id, 0, header.entry_count(), Errc::kTooLarge);
     return Taken::kYes;
   }
   const BatchView batch = *parsed;
@@ -55,14 +55,30 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
 
   const bool numbered = batch.producer() != kNoProducer;
   if (batch.cluster() != options_.cluster) {
-    refuse(from, id, 0, count, Errc::kWrongCluster);
+    refuse(from.ref, id, 0, count, Errc::kWrongCluster);
     return Taken::kYes;
   }
   if (batch.kind() != BatchKind::kData || batch.group() != GroupId(item.group()) ||
       (numbered && batch.first_sequence() == Sequence{})) {
-    refuse(from, id, 0, count, Errc::kInvalidRequest);
+    refuse(from.ref, id, 0, count, Errc::kInvalidRequest);
     return Taken::kYes;
   }
+  return place(from.ref, id, bytes, /*follows=*/false);
+}
+
+Taken ClientSide::append(const ClientRef& from, std::uint64_t request_id,
+                         std::span<std::byte> batch_bytes, bool follows) {
+  // Not verified: the bytes were hashed as they were copied from the caller and have not left this
+  // process's memory since. What changes them from there on, here or in the chunk, is what a second
+  // look would miss as well an instant later; it is caught where the batch is read: followers do not
+  // take it, so that it is not acknowledged, and no reader is served it.
+  return place(from, request_id, batch_bytes, follows);
+}
+
+Taken ClientSide::place(const ClientRef& from, std::uint64_t id, std::span<std::byte> bytes,
+                        bool follows) {
+  const BatchView batch = BatchView::trusted(bytes);
+  const std::uint32_t count = batch.entry_count();
   Group* group = groups_.find(batch.group());
   if (group == nullptr) {
     refuse(from, id, 0, count, Errc::kUnknownGroup);
@@ -76,8 +92,15 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
     refuse(from, id, 0, count, Errc::kNotLeader, group->raft.leader());
     return Taken::kYes;
   }
-  if (!numbered) return append_new(from, *group, id, 0, bytes);
+  if (batch.producer() == kNoProducer) return append_new(from, *group, id, 0, bytes);
 
+  // A producer that is not known may begin anywhere. So what follows a batch that was refused, or
+  // truncated, must not be taken for its beginning: the entries before it would be lost between the
+  // two, and their retry would come too late (S47).
+  if (follows && !group->sessions.knows(batch.producer())) {
+    refuse(from, id, 0, count, Errc::kSequenceGap);
+    return Taken::kYes;
+  }
   const auto check = group->sessions.check(batch.producer(), batch.first_sequence(), count);
   switch (check.answer) {
     case Sessions::Answer::kNew:
@@ -94,14 +117,14 @@ Taken ClientSide::take_batch(Inbound& from, const wire::AppendItem& item,
   // Before the rest is appended, which may make the table forget what is old.
   collect_known(from, *group, id, batch, check.known);
   if (check.known < count) {
-    const Taken taken = append_rest(from, *group, item, batch, check.known);
+    const Taken taken = append_rest(from, *group, id, batch, check.known);
     if (taken != Taken::kYes) return taken;
   }
   answer_known(*group);
   return Taken::kYes;
 }
 
-Taken ClientSide::append_new(Inbound& from, Group& group, std::uint64_t request_id,
+Taken ClientSide::append_new(const ClientRef& from, Group& group, std::uint64_t request_id,
                              std::uint32_t offset, std::span<std::byte> batch_bytes) {
   const BatchView batch = BatchView::trusted(batch_bytes);
   const std::uint32_t count = batch.entry_count();
@@ -124,7 +147,7 @@ Taken ClientSide::append_new(Inbound& from, Group& group, std::uint64_t request_
   groups_.append(group, batch);
 
   Waiter waiter;
-  waiter.connection = from.ref;
+  waiter.client = from;
   waiter.request_id = request_id;
   waiter.first = proposal->first_index;
   waiter.last = batch.last_index();
@@ -136,7 +159,7 @@ Taken ClientSide::append_new(Inbound& from, Group& group, std::uint64_t request_
   return Taken::kYes;
 }
 
-Taken ClientSide::append_rest(Inbound& from, Group& group, const wire::AppendItem& item,
+Taken ClientSide::append_rest(const ClientRef& from, Group& group, std::uint64_t request_id,
                               BatchView batch, std::uint32_t known) {
   // A client that cut its batches anew for the retry. The entries that are not in the log yet make
   // a batch of their own.
@@ -152,17 +175,17 @@ Taken ClientSide::append_rest(Inbound& from, Group& group, const wire::AppendIte
     SLUICE_CHECK(builder.append(entry));
   }
   const BatchView rest = builder.finish();
-  return append_new(from, group, item.request_id(), known,
+  return append_new(from, group, request_id, known,
                     std::as_writable_bytes(std::span(scratch_)).first(rest.size_bytes()));
 }
 
-void ClientSide::collect_known(Inbound& from, Group& group, std::uint64_t request_id,
+void ClientSide::collect_known(const ClientRef& from, Group& group, std::uint64_t request_id,
                                BatchView batch, std::uint32_t known) {
   known_.clear();
   group.sessions.for_known(batch.producer(), batch.first_sequence(), known,
                            [&](std::uint32_t offset, const Sessions::Run& run) {
                              Waiter waiter;
-                             waiter.connection = from.ref;
+                             waiter.client = from;
                              waiter.request_id = request_id;
                              waiter.first = run.first_index;
                              waiter.last = run.first_index + (run.count - 1);
@@ -187,21 +210,25 @@ void ClientSide::answer_known(Group& group) {
   }
 }
 
-void ClientSide::refuse(Inbound& from, std::uint64_t request_id, std::uint32_t offset,
+void ClientSide::refuse(const ClientRef& from, std::uint64_t request_id, std::uint32_t offset,
                         std::uint32_t count, Errc code, NodeId leader, Sequence expected) {
-  from.append_results.emplace_back(request_id, 0u, 0u, expected.value(), offset, count,
-                                   leader.value(), static_cast<std::uint16_t>(code),
-                                   std::uint16_t{0});
+  reply(from, {request_id, 0u, 0u, expected.value(), offset, count, leader.value(),
+               static_cast<std::uint16_t>(code), std::uint16_t{0}});
 }
 
 void ClientSide::answer(const Waiter& waiter, Errc code, NodeId leader) {
-  Inbound* to = events_.find(waiter.connection);
-  if (to == nullptr) return;
-  if (to->answers_ns == 0) to->answers_ns = io_.now_ns();
   const auto count = static_cast<std::uint32_t>(waiter.last - waiter.first + 1);
-  to->append_results.emplace_back(waiter.request_id, waiter.first.value(), waiter.term.value(), 0u,
-                                  waiter.offset, count, leader.value(),
-                                  static_cast<std::uint16_t>(code), std::uint16_t{0});
+  reply(waiter.client,
+        {waiter.request_id, waiter.first.value(), waiter.term.value(), 0u, waiter.offset, count,
+         leader.value(), static_cast<std::uint16_t>(code), std::uint16_t{0}});
+}
+
+void ClientSide::reply(const ClientRef& to, const wire::AppendResult& result) {
+  if (to.local) return events_.on_local_result(to, result);
+  Inbound* inbound = events_.find(to);
+  if (inbound == nullptr) return;
+  if (inbound->answers_ns == 0) inbound->answers_ns = io_.now_ns();
+  inbound->append_results.push_back(result);
 }
 
 void ClientSide::on_truncated(Group& group, Index from) {
@@ -217,7 +244,7 @@ void ClientSide::on_truncated(Group& group, Index from) {
   });
   std::erase_if(group.trim_waiters, [&](const TrimWaiter& waiter) {
     if (waiter.index < from) return false;
-    if (Inbound* to = events_.find(waiter.connection)) {
+    if (Inbound* to = events_.find(waiter.client)) {
       reply_trim(*to, waiter.request_id, Errc::kLeadershipLost, Index{}, leader);
     }
     return true;
@@ -243,7 +270,7 @@ void ClientSide::on_progress(Group& group) {
   }
   std::erase_if(group.trim_waiters, [&](const TrimWaiter& waiter) {
     if (waiter.index > commit) return false;
-    if (Inbound* to = events_.find(waiter.connection)) {
+    if (Inbound* to = events_.find(waiter.client)) {
       reply_trim(*to, waiter.request_id, Errc::kOk, group.index.first_index(), kNoNode);
     }
     return true;
@@ -258,11 +285,12 @@ void ClientSide::on_progress(Group& group) {
   group.role_seen = role;
   if (!stepped_down) return;
   // Those who can retry without harm are told to go to the next leader. The others wait: most of
-  // their entries will be committed by that leader, and we shall hear of it.
+  // their entries will be committed by that leader, and we shall hear of it. But a client in this
+  // process has no time-out, and this node may never hear of it.
   Ring<Waiter> staying;
   for (std::size_t i = 0; i < group.waiters.size(); ++i) {
     const Waiter& waiter = group.waiters[i];
-    if (waiter.has_producer) {
+    if (waiter.has_producer || waiter.client.local) {
       answer(waiter, Errc::kLeadershipLost, group.raft.leader());
     } else {
       staying.push_back(waiter);

@@ -204,7 +204,7 @@ void ClientSide::wake_parked(Group& group) {
   std::erase_if(parked_, [&](const Parked& parked) {
     if (parked.group != &group || parked.from > group.raft.commit_index()) return false;
     --group.parked_reads;
-    Inbound* to = events_.find(parked.connection);
+    Inbound* to = events_.find(parked.client);
     if (to != nullptr && !to->connection->closing()) {
       flatbuffers::FlatBufferBuilder again;
       wire::ClientReadBuilder builder(again);
@@ -230,7 +230,7 @@ void ClientSide::tick() {
   std::erase_if(parked_, [&](const Parked& parked) {
     if (io_.now_ns() < parked.deadline_ns) return false;
     --parked.group->parked_reads;
-    Inbound* to = events_.find(parked.connection);
+    Inbound* to = events_.find(parked.client);
     if (to != nullptr && !to->connection->closing()) {
       reply_read(*to, parked.request_id, parked.group, Errc::kOk, 0);
     }

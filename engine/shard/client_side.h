@@ -27,7 +27,9 @@ class ClientSide : private ReadWindow::Events {
   class Events {
    public:
     virtual ~Events() = default;
-    [[nodiscard]] virtual Inbound* find(const ConnectionRef& ref) = 0;
+    [[nodiscard]] virtual Inbound* find(const ClientRef& ref) = 0;
+    /// What became of entries that a client in this process handed over.
+    virtual void on_local_result(const ClientRef& client, const wire::AppendResult& result) = 0;
     virtual void on_log_damaged(const std::string& what) = 0;
     /// A read from disk ended: connections that wait may go on.
     virtual void on_window_read() = 0;
@@ -46,6 +48,13 @@ class ClientSide : private ReadWindow::Events {
   ClientSide(io::Io& io, Options options, Groups& groups, GroupCommit& commit, Events& events);
 
   Connection::Taken on_frame(Inbound& from, const FrameView& frame);
+
+  /// A batch of a client in this process, unsealed, as BatchBuilder left it; sealed in place. Its
+  /// results, one for each part of it, come through Events, perhaps from within this call.
+  /// follows: see LocalBatch.
+  /// kYes or kLater: no room; nothing was done.
+  [[nodiscard]] Connection::Taken append(const ClientRef& from, std::uint64_t request_id,
+                                         std::span<std::byte> batch_bytes, bool follows);
 
   /// The group's commit index or role changed: answers who waited.
   void on_progress(Group& group);
@@ -73,16 +82,20 @@ class ClientSide : private ReadWindow::Events {
 
   Taken on_append(Inbound& from, const FrameView& frame);
   Taken take_batch(Inbound& from, const wire::AppendItem& item, std::span<std::byte> bytes);
-  Taken append_new(Inbound& from, Group& group, std::uint64_t request_id, std::uint32_t offset,
-                   std::span<std::byte> batch_bytes);
-  Taken append_rest(Inbound& from, Group& group, const wire::AppendItem& item, BatchView batch,
+  Taken place(const ClientRef& from, std::uint64_t request_id, std::span<std::byte> batch_bytes,
+              bool follows);
+  Taken append_new(const ClientRef& from, Group& group, std::uint64_t request_id,
+                   std::uint32_t offset, std::span<std::byte> batch_bytes);
+  Taken append_rest(const ClientRef& from, Group& group, std::uint64_t request_id, BatchView batch,
                     std::uint32_t known);
-  void collect_known(Inbound& from, Group& group, std::uint64_t request_id, BatchView batch,
+  void collect_known(const ClientRef& from, Group& group, std::uint64_t request_id, BatchView batch,
                      std::uint32_t known);
   void answer_known(Group& group);
-  void refuse(Inbound& from, std::uint64_t request_id, std::uint32_t offset, std::uint32_t count,
-              Errc code, NodeId leader = kNoNode, Sequence expected = Sequence{});
+  void refuse(const ClientRef& from, std::uint64_t request_id, std::uint32_t offset,
+              std::uint32_t count, Errc code, NodeId leader = kNoNode,
+              Sequence expected = Sequence{});
   void answer(const Waiter& waiter, Errc code, NodeId leader);
+  void reply(const ClientRef& to, const wire::AppendResult& result);
 
   Taken on_read(Inbound& from, const FrameView& frame);
   Taken serve_read(Inbound& from, Group& group, const wire::ClientRead& request);
@@ -99,7 +112,7 @@ class ClientSide : private ReadWindow::Events {
 
   /// A read that waits for something to commit.
   struct Parked {
-    ConnectionRef connection;
+    ClientRef client;
     std::uint64_t request_id = 0;
     Group* group = nullptr;
     Index from;

@@ -13,16 +13,17 @@
 
 namespace sluice::shard {
 
-/// A connection by slot and generation: a slot that was given to another connection since is told
-/// from the one that was meant.
-struct ConnectionRef {
+/// Who asked: a connection by slot and generation (a slot that was given to another connection since
+/// is told from the one that was meant), or a client in this process by generation alone.
+struct ClientRef {
   std::uint32_t slot = 0;
+  bool local = false;  // in this process (local_side.h)
   std::uint64_t generation = 0;
 };
 
 /// A client that is to hear when entries [first, last] are committed.
 struct Waiter {
-  ConnectionRef connection;
+  ClientRef client;
   std::uint64_t request_id = 0;
   Index first, last;
   Term term;
@@ -33,7 +34,7 @@ struct Waiter {
 
 /// A request to give up the prefix of the log, on its way through it.
 struct TrimWaiter {
-  ConnectionRef connection;
+  ClientRef client;
   std::uint64_t request_id = 0;
   Index index;  // of the trim batch
   Term term;

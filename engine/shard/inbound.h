@@ -16,7 +16,7 @@ namespace sluice::shard {
 struct Inbound {
   enum class Role : std::uint8_t { kNew, kPeer, kClient };
 
-  ConnectionRef ref;
+  ClientRef ref;
   Role role = Role::kNew;
   NodeId peer;  // kPeer: who
   std::unique_ptr<Connection> connection;

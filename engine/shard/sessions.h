@@ -93,6 +93,11 @@ class Sessions {
   /// Adds what a snapshot knows and the log no longer holds. Errors kBadContent, kBadSize.
   [[nodiscard]] Result<void> restore(std::span<const std::byte> snapshot);
 
+  /// Whether check() knows where the producer stands; otherwise it may begin anywhere.
+  [[nodiscard]] bool knows(ProducerId producer) const {
+    const auto found = producers_.find(producer);
+    return found != producers_.end() && !found->second.runs.empty();
+  }
   [[nodiscard]] std::size_t producer_count() const { return producers_.size(); }
 
  private:

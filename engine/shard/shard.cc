@@ -68,7 +68,7 @@ std::expected<std::unique_ptr<Shard>, std::string> Shard::open(io::Io& io, Optio
 Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
     : io_(io),
       options_(std::move(options)),
-      mailbox_(io.make_waker()),
+      mailbox_(std::make_shared<Mailbox>(io.make_waker())),
       commit_(io,
               {.directory = shard_directory(options_.config.data_dir, options_.shard),
                .direct = recovered.direct,
@@ -92,6 +92,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                     .send_queue_bytes_max = send_queue_bytes_max(),
                     .fsync_policy = options_.config.fsync.to_string()},
                    groups_, commit_, *this),
+      local_side_(client_side_),
       tick_ns_(options_.config.tick_ms * kNsPerMs) {
   PeerLink::Events& link_events = *this;
   std::uint32_t bit = 1;
@@ -176,7 +177,7 @@ void Shard::start() {
   for (const auto& group : groups_.all()) groups_.mark_dirty(*group);
   last_tick_ns_ = io_.now_ns();
   io_.timer(tick_, last_tick_ns_ + tick_ns_);
-  io_.wait_for_wake(wake_, mailbox_.waker());
+  io_.wait_for_wake(wake_, mailbox_->waker());
   if (options_.listener != io::Handle::kNone) accept();
 }
 
@@ -188,6 +189,9 @@ void Shard::run() {
 }
 
 void Shard::end() {
+  mailbox_->refuse_ports();
+  read_port_mail(mailbox_->take());
+  local_side_.close_all();
   // Nothing may be in flight when its owner goes: everything is cancelled and awaited.
   commit_.stop();
   io_.cancel(tick_);
@@ -205,11 +209,17 @@ void Shard::end() {
     io_.run_once();
     sweep_connections();
   }
-  for (auto& moved : mailbox_.take().moved) io_.close(moved.socket);
+  for (auto& moved : mailbox_->take().moved) io_.close(moved.socket);
 }
 
 void Shard::step() {
+  if (local_side_.has_ports()) {
+    mailbox_->doze();
+    // What came before we said so rang for nobody.
+    if (local_side_.has_work()) mailbox_->ring();
+  }
   io_.run_once();
+  mailbox_->rouse();
   settle();
 }
 
@@ -220,7 +230,14 @@ void Shard::settle() {
   peer_directories_.move_old_records();
   // Looking after a group may make another one dirty or the same again (a commit that applies a
   // trim); the list takes what comes.
+  local_side_.take();
   groups_.drain_dirty([this](Group& group) { look_after(group); });
+  // The clients of this thread go on at once: what they append now leaves in this very loop. Once,
+  // for a client that answers each refusal with another append would keep us here.
+  if (local_side_.turn()) {
+    local_side_.take();
+    groups_.drain_dirty([this](Group& group) { look_after(group); });
+  }
   for (const auto& link : links_) link->pump();
   if (stopping_ && !failed_) commit_.sync_now();
   commit_.pump();
@@ -343,6 +360,7 @@ void Shard::cut_off_slow_readers() {
 
 void Shard::resume_stalled() {
   if (!std::exchange(resume_, false)) return;
+  local_side_.resume();
   for (const auto& link : links_) {
     Connection* connection = link->connection();
     if (connection != nullptr && connection->stalled()) connection->resume();
@@ -406,7 +424,8 @@ void Shard::on_truncated(Group& group, Index from) { client_side_.on_truncated(g
 
 void Shard::on_wake(std::int32_t) {
   if (stopped_) return;
-  Mailbox::Mail mail = mailbox_.take();
+  Mailbox::Mail mail = mailbox_->take();
+  read_port_mail(mail);
   for (auto& moved : mail.moved) {
     if (stopping_ || inbound_count_ >= options_.config.connections_max) {
       io_.close(moved.socket);
@@ -416,7 +435,17 @@ void Shard::on_wake(std::int32_t) {
     inbound.connection->start(moved.received);
   }
   if (mail.stop) begin_stop();
-  io_.wait_for_wake(wake_, mailbox_.waker());
+  io_.wait_for_wake(wake_, mailbox_->waker());
+}
+
+void Shard::read_port_mail(const Mailbox::Mail& mail) {
+  for (const Mailbox::PortMail& port : mail.ports) {
+    if (port.attach) {
+      local_side_.attach(*port.port);
+    } else {
+      local_side_.close(*port.port);
+    }
+  }
 }
 
 void Shard::begin_stop() {

@@ -23,6 +23,7 @@
 #include "engine/shard/groups.h"
 #include "engine/shard/identity.h"
 #include "engine/shard/inbound.h"
+#include "engine/shard/local_side.h"
 #include "engine/shard/mailbox.h"
 #include "engine/shard/peer_directories.h"
 #include "engine/shard/peer_link.h"
@@ -58,7 +59,9 @@ class Shard : private GroupCommit::Events,
   ~Shard() override;
 
   /// Where other threads reach it. Valid for the shard's life.
-  [[nodiscard]] Mailbox& mailbox() { return mailbox_; }
+  [[nodiscard]] Mailbox& mailbox() { return *mailbox_; }
+  /// To be rung beyond the shard's life.
+  [[nodiscard]] std::shared_ptr<Mailbox> share_mailbox() { return mailbox_; }
 
   /// Runs until asked to stop, or until a failure; then everything in flight is awaited.
   void run();
@@ -87,6 +90,7 @@ class Shard : private GroupCommit::Events,
   void look_after(Group& group);
   void on_tick(std::int32_t result);
   void on_wake(std::int32_t result);
+  void read_port_mail(const Mailbox::Mail& mail);
   void sweep_connections();
   [[nodiscard]] std::size_t send_queue_bytes_max() const;
   void cut_off_slow_readers();
@@ -117,7 +121,8 @@ class Shard : private GroupCommit::Events,
   void on_link_refused(NodeId peer, const std::string& why) override;
   void on_log_damaged(const std::string& what) override;
   void on_truncated(Group& group, Index from) override;
-  Inbound* find(const ConnectionRef& ref) override;
+  Inbound* find(const ClientRef& ref) override;
+  void on_local_result(const ClientRef& client, const wire::AppendResult& result) override;
   void on_window_read() override { resume_ = true; }
   Connection::Taken on_frame(Connection& connection, const FrameView& frame) override;
   void on_sent(Connection& connection) override;
@@ -126,12 +131,13 @@ class Shard : private GroupCommit::Events,
 
   io::Io& io_;
   Options options_;
-  Mailbox mailbox_;
+  std::shared_ptr<Mailbox> mailbox_;
   GroupCommit commit_;
   Groups groups_;
   PeerDirectories peer_directories_;
   PeerSide peer_side_;
   ClientSide client_side_;
+  LocalSide local_side_;
   std::vector<std::unique_ptr<PeerLink>> links_;
 
   std::vector<std::unique_ptr<Inbound>> inbounds_;  // by slot; empty slots are free

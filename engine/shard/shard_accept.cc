@@ -43,7 +43,8 @@ Inbound& Shard::add_inbound(io::Handle socket) {
     free_slot = inbounds_.end() - 1;
   }
   auto inbound = std::make_unique<Inbound>();
-  inbound->ref = {static_cast<std::uint32_t>(free_slot - inbounds_.begin()), next_generation_++};
+  inbound->ref = {.slot = static_cast<std::uint32_t>(free_slot - inbounds_.begin()),
+                  .generation = next_generation_++};
   Connection::Owner& owner = *this;
   inbound->connection = std::make_unique<Connection>(
       io_, socket,
@@ -55,11 +56,15 @@ Inbound& Shard::add_inbound(io::Handle socket) {
   return **free_slot;
 }
 
-Inbound* Shard::find(const ConnectionRef& ref) {
+Inbound* Shard::find(const ClientRef& ref) {
   if (ref.slot >= inbounds_.size()) return nullptr;
   Inbound* inbound = inbounds_[ref.slot].get();
   if (inbound == nullptr || inbound->ref.generation != ref.generation) return nullptr;
   return inbound->connection->closing() ? nullptr : inbound;
+}
+
+void Shard::on_local_result(const ClientRef& client, const wire::AppendResult& result) {
+  local_side_.answer(client, result);
 }
 
 Inbound& Shard::inbound_of(Connection& connection) {
