@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstring>
 #include <mutex>
@@ -13,8 +14,10 @@
 #include <vector>
 
 #include "engine/io/uring_io.h"
+#include "engine/local_host.h"
 #include "engine/shard/node_start.h"
 #include "engine/shard/shard.h"
+#include "wire/checksum.h"
 
 namespace sluice {
 namespace {
@@ -55,13 +58,15 @@ void pin_this_thread(int core) {
   (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
 
-class EngineImpl final : public Engine {
+class EngineImpl final : public Engine, private LocalHost {
  public:
   explicit EngineImpl(Config config) : config_(std::move(config)) {}
 
   ~EngineImpl() override {
     request_stop();
     (void)wait();
+    // It would go on with a node that is gone.
+    SLUICE_CHECK(local_clients_ == 0);
   }
 
   /// Empty, or why it cannot start.
@@ -84,6 +89,13 @@ class EngineImpl final : public Engine {
   [[nodiscard]] std::uint16_t port() const override { return port_; }
   [[nodiscard]] std::uint32_t shards() const override { return node_->shards(); }
 
+  [[nodiscard]] std::expected<std::unique_ptr<LocalClient>, std::string> local_client(
+      const LocalOptions& options, LocalEvents& events) override {
+    auto client = make_local_client(options, *this, events);
+    if (client) ++local_clients_;
+    return client;
+  }
+
   void request_stop() override {
     const std::lock_guard lock(mutex_);
     stop_asked_ = true;
@@ -102,6 +114,22 @@ class EngineImpl final : public Engine {
   }
 
  private:
+  // For local clients.
+  [[nodiscard]] LocalNode local_node() const override {
+    return {.cluster = cluster_id_of(config_.cluster_name),
+            .groups = config_.groups,
+            .shards = node_->shards(),
+            .batch_bytes_max = config_.batch_bytes_max};
+  }
+  [[nodiscard]] std::shared_ptr<shard::Mailbox> attach(ShardId id,
+                                                       shard::LocalPort& port) override {
+    const std::lock_guard lock(mutex_);
+    Shard* shard = shards_[id.value()];
+    if (shard == nullptr || !shard->mailbox().attach(port)) return nullptr;
+    return shard->share_mailbox();
+  }
+  void on_client_gone() override { --local_clients_; }
+
   std::string start_threads(const std::vector<int>& cores) {
     shards_.assign(node_->shards(), nullptr);
     for (std::uint32_t i = 0; i < node_->shards(); ++i) {
@@ -182,6 +210,7 @@ class EngineImpl final : public Engine {
   std::unique_ptr<shard::NodeStart> node_;
   std::uint16_t port_ = 0;
   std::vector<std::thread> threads_;
+  std::atomic<std::size_t> local_clients_ = 0;
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "engine/config.h"
+#include "engine/local_client.h"
 
 namespace sluice {
 
@@ -25,6 +26,12 @@ class Engine {
   [[nodiscard]] virtual std::uint16_t port() const = 0;
   /// Threads, as the data directory has it.
   [[nodiscard]] virtual std::uint32_t shards() const = 0;
+
+  /// A client in this process (local_client.h). It ends before the Engine does. Safe from any
+  /// thread. Clients of a node that has stopped are told so at their first append().
+  /// Errors  one line that says which option to change.
+  [[nodiscard]] virtual std::expected<std::unique_ptr<LocalClient>, std::string> local_client(
+      const LocalOptions& options, LocalEvents& events) = 0;
 
   /// Asks the threads to stop cleanly; wait() returns then. Safe from any thread, and from a signal
   /// handler's thread.
