@@ -93,6 +93,7 @@ std::span<const std::byte> AppendBatch::entry_at(const std::byte* at) {
 AppendBatch& BatchPool::acquire() {
   if (free_.empty()) {
     all_.push_back(std::make_unique<AppendBatch>());
+    free_.reserve(all_.capacity());  // release() allocates nothing
     return *all_.back();
   }
   AppendBatch& batch = *free_.back();

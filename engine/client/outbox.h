@@ -26,6 +26,7 @@ class Outbox {
 
   /// Hands out what is there now, not what the caller's handlers add.
   void deliver(Events& events) {
+    if (waiting_.empty()) return;  // nor does the memory change sides: both have their size soon
     handed_out_.swap(waiting_);
     for (next_ = 0; next_ < handed_out_.size();) {
       const Item& item = handed_out_[next_++];
