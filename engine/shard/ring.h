@@ -2,6 +2,7 @@
 // reached its working size (std::deque allocates and frees blocks as it moves along).
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <utility>
 #include <vector>
@@ -16,6 +17,11 @@ class Ring {
   [[nodiscard]] bool empty() const { return count_ == 0; }
   [[nodiscard]] std::size_t size() const { return count_; }
 
+  /// Memory for `count` elements at once.
+  void reserve(std::size_t count) {
+    if (count > slots_.size()) resize(std::bit_ceil(count));
+  }
+
   [[nodiscard]] T& operator[](std::size_t i) { return slots_[(head_ + i) & (slots_.size() - 1)]; }
   [[nodiscard]] const T& operator[](std::size_t i) const {
     return slots_[(head_ + i) & (slots_.size() - 1)];
@@ -26,7 +32,7 @@ class Ring {
   [[nodiscard]] const T& back() const { return (*this)[count_ - 1]; }
 
   void push_back(T value) {
-    if (count_ == slots_.size()) grow();
+    if (count_ == slots_.size()) resize(slots_.empty() ? 8 : 2 * slots_.size());
     slots_[(head_ + count_) & (slots_.size() - 1)] = std::move(value);
     ++count_;
   }
@@ -47,8 +53,8 @@ class Ring {
   }
 
  private:
-  void grow() {
-    std::vector<T> larger(slots_.empty() ? 8 : 2 * slots_.size());
+  void resize(std::size_t slots) {
+    std::vector<T> larger(slots);
     for (std::size_t i = 0; i < count_; ++i) larger[i] = std::move((*this)[i]);
     slots_ = std::move(larger);
     head_ = 0;

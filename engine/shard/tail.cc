@@ -1,5 +1,6 @@
 #include "engine/shard/tail.h"
 
+#include "segments/chunk_builder.h"
 #include "wire/check.h"
 
 namespace sluice::shard {
@@ -7,6 +8,7 @@ namespace sluice::shard {
 Tail::Tail(std::size_t bytes, std::size_t chunk_bytes_max)
     : memory_(bytes), chunk_bytes_max_(chunk_bytes_max) {
   SLUICE_CHECK(bytes >= 4 * chunk_bytes_max);
+  slots_.reserve(bytes / segments::kBlockBytes);  // no chunk is smaller
 }
 
 const Tail::Slot* Tail::slot(ChunkSeq seq) const {
