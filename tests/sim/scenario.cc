@@ -99,6 +99,7 @@ class Drawer {
     Scenario& s = scenario_;
     // Alone: anything else would come in between.
     if (s.nodes == 5 && random_.below(6) == 0) return draw_late_answers();
+    if (s.nodes == 5 && random_.below(8) == 0) return draw_overwritten_writes();
     // Whose disk may lie: a minority, often nobody's.
     if (random_.coin()) {
       for (std::uint32_t left = (s.nodes - 1) / 2; left > 0; --left) {
@@ -272,6 +273,24 @@ class Drawer {
         if (i != follower) add(FaultKind::kCut, together, 4 * election, i, follower);
       }
       add(FaultKind::kPause, together + random_.below(election / 2), 3 * election, old_leader, 0);
+    }
+    std::ranges::stable_sort(s.faults, {}, &Fault::at);
+  }
+
+  /// A follower's disk stalls with writes on their way, and what they hold is overwritten by another
+  /// leader before they complete (S6). Again two of five nodes are left alone with their clients.
+  void draw_overwritten_writes() {
+    Scenario& s = scenario_;
+    const Time election = Time{s.election_ms} * kMs;
+    for (Time at = 3 * election; at < s.faults_end; at += 8 * election) {
+      const std::size_t old_leader = kLeaderOf + random_.below(s.groups);
+      const std::size_t follower = random_.below(s.nodes);
+      const Time together = at + random_.between(5 * election / 4, 3 * election);
+      const Time stalled = at + random_.below(election);
+      s.faults.push_back({.kind = FaultKind::kPair, .at = at, .until = together, .a = old_leader,
+                          .b = follower});
+      s.faults.push_back({.kind = FaultKind::kDiskStall, .at = stalled,
+                          .until = together + random_.below(2 * election), .a = follower});
     }
     std::ranges::stable_sort(s.faults, {}, &Fault::at);
   }
