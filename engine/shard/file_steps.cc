@@ -8,7 +8,8 @@
 namespace sluice::shard {
 namespace {
 
-constexpr std::size_t kZeroBytes = 1u << 20;
+constexpr std::size_t kZeroBytes = 256u << 10;  // of one write: a commit may wait behind it
+constexpr std::uint64_t kZerosGrantedMax = 8u << 20;
 
 using Kind = segments::FileStep::Kind;
 
@@ -139,10 +140,25 @@ void FileSteps::on_opened(std::int32_t result) {
   }
 }
 
+void FileSteps::grant_zeros(std::uint64_t size_bytes) {
+  zeros_granted_ = std::min(zeros_granted_ + size_bytes, kZerosGrantedMax);
+  if (std::exchange(zeros_wait_, false) && !stopping_) continue_zero_fill();
+}
+
+void FileSteps::hurry(bool wanted) {
+  hurry_ = wanted;
+  if (wanted && std::exchange(zeros_wait_, false) && !stopping_) continue_zero_fill();
+}
+
 void FileSteps::continue_zero_fill() {
   const std::uint64_t left = step_->size_bytes - zero_filled_;
   const auto piece = zeros_.span().first(
       static_cast<std::size_t>(std::min<std::uint64_t>(left, zeros_.size_bytes())));
+  if (!hurry_ && zeros_granted_ < piece.size()) {
+    zeros_wait_ = true;
+    return;
+  }
+  zeros_granted_ -= std::min<std::uint64_t>(zeros_granted_, piece.size());
   io_.write(done_, step_file_, piece, step_->offset + zero_filled_, false);
 }
 

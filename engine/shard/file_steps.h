@@ -35,6 +35,14 @@ class FileSteps {
   /// Begins the next step if none is under way and one is due.
   void pump();
 
+  /// Zeros for the next segment go to the disk beside the commits, so they go at the commits' pace:
+  /// so many more bytes of them may be written now. All at once they would hold up every commit of
+  /// the time that it takes.
+  void grant_zeros(std::uint64_t size_bytes);
+  /// Whether somebody waits for the segment: its zeros are then written as fast as the disk takes
+  /// them.
+  void hurry(bool wanted);
+
   /// Once per tick: tries again what lacked descriptors, closes what was retired.
   void tick();
 
@@ -75,6 +83,9 @@ class FileSteps {
   io::Handle step_file_ = io::Handle::kNone;
   io::Handle directory_file_ = io::Handle::kNone;
   std::uint64_t zero_filled_ = 0;  // of the current kZeroFill
+  std::uint64_t zeros_granted_ = 0;
+  bool zeros_wait_ = false;  // for a grant
+  bool hurry_ = false;
   bool opening_directory_ = false;
   bool stopping_ = false;
   bool retry_ = false;  // an open lacked descriptors or memory (S51)

@@ -10,6 +10,11 @@ namespace {
 
 constexpr std::uint64_t kRetrySpaceNs = 1'000'000'000;
 constexpr std::uint32_t kIdleTicksBeforeMark = 10;
+/// The next segment is filled with zeros this many times as fast as the present one with records:
+/// ready when half of it is used, and never more than two thirds of what goes to the disk.
+constexpr std::uint64_t kZerosPerByte = 2;
+/// A tick, of an idle node.
+constexpr std::uint64_t kZerosPerIdleTick = 1u << 20;
 
 }  // namespace
 
@@ -47,11 +52,13 @@ GroupCommit::Room GroupCommit::find_room(std::size_t size_bytes) {
   if (buffer.empty()) return Room::kLater;
   if (const auto opened = log_.open_chunk(buffer); !opened) {
     tail_.abandon();
+    files_.hurry(true);
     files_.pump();
     full_ = full_ || log_.out_of_space();
     return log_.out_of_space() ? Room::kNoSpace : Room::kLater;
   }
   full_ = false;
+  files_.hurry(false);
   SLUICE_CHECK(log_.fits(size_bytes));
   return Room::kYes;
 }
@@ -159,6 +166,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
     return;
   }
   counters_.bytes_written += write.chunk.bytes.size();
+  files_.grant_zeros(kZerosPerByte * write.chunk.bytes.size());
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
   if (write.submitted_ns != 0) stages_.disk_ns.record(io_.now_ns() - write.submitted_ns);
@@ -197,6 +205,7 @@ void GroupCommit::tick() {
   hung_ = waited_for && completions == completions_seen_;
   completions_seen_ = completions;
   files_.tick();
+  if (idle_ticks_ > 0 && writes_inflight_ == 0) files_.grant_zeros(kZerosPerIdleTick);
   if (log_.out_of_space() && io_.now_ns() >= next_retry_ns_) {
     next_retry_ns_ = io_.now_ns() + kRetrySpaceNs;
     log_.retry_steps();
