@@ -1,9 +1,12 @@
 #include "tests/sim/checks.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "engine/shard/identity.h"
+#include "segments/names.h"
+#include "segments/recovery.h"
 #include "segments/segment_log.h"
 
 namespace sluice::sim {
@@ -54,10 +57,11 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
         (kept != nullptr && kept->header_checksum != was.promise_checksum);
     // On an empty disk nothing is left of what it promised. The others know, and refuse it.
     if (!node.replaced && (term_lost || vote_lost || entries_lost)) {
-      // What a durable mark covers must be missed when it is damaged, and is never cut (S28).
-      const ShardSeen& before =
-          shard_seen(node, shard_of(group->id, node.shards().size()));
-      const bool marked = entries_lost && was.promise_seq <= before.marked;
+      // What a durable mark covers must be missed when it is damaged, and is never cut (S28); but
+      // the mark may be damaged as well.
+      const ShardId id = shard_of(group->id, node.shards().size());
+      const bool marked = entries_lost && was.promise_seq <= shard_seen(node, id).marked &&
+                          has_mark_on_disk(node, shard, id, was.promise_seq);
       if (node.machine().disk->has_lied() && marked) {
         violated(node, group->id, "cut its log at " + number(group->index.last_index()) +
                                       " though a durable mark covers " +
@@ -384,6 +388,37 @@ void Checks::check_durable(Node& node, shard::Shard& shard) {
   was.verified = durable;
   const auto& log = shard.commit().log();
   if (durable == log.last_seq()) was.marked = std::max(was.marked, log.marked_seq());
+}
+
+/// Does a chunk that an earlier start wrote, and that is where it belongs, say that chunk `seq` was
+/// durable? (Every start begins a segment of its own.)
+bool Checks::has_mark_on_disk(Node& node, shard::Shard& shard, ShardId id, ChunkSeq seq) const {
+  const Disk& disk = *node.machine().disk;
+  std::vector<std::string> names;
+  for (Epoch epoch(1); epoch <= newest_epoch(node, id); epoch = epoch.next()) {
+    if (disk.size(file_of(node, id, epoch))) names.push_back(file_of(node, id, epoch));
+  }
+  if (!names.empty()) names.pop_back();
+  return std::ranges::any_of(names, [&](const std::string& path) {
+    const std::size_t size = *disk.size(path);
+    const auto bytes = disk.peek(path, 0, size);
+    std::vector<std::uint64_t> aligned((size + 7) / 8);
+    std::memcpy(aligned.data(), bytes.data(), bytes.size());
+    const auto scan = segments::scan_segment(
+        shard.commit().log().options(), path.substr(path.rfind('/') + 1),
+        std::as_bytes(std::span(aligned)).first(size), [](const auto&, const auto&) {});
+    return std::ranges::any_of(scan.chunks, [&](const auto& c) { return c.durable_seq >= seq; });
+  });
+}
+
+/// Of the names in the shard's directory.
+Epoch Checks::newest_epoch(Node& node, ShardId id) {
+  Epoch newest;
+  const std::string directory = shard::shard_directory(node.config().data_dir, id);
+  for (const std::string& name : node.machine().disk->list(directory).value_or(std::vector<std::string>{})) {
+    if (const auto epoch = segments::parse_segment_name(name)) newest = std::max(newest, *epoch);
+  }
+  return newest;
 }
 
 bool Checks::has_marks(const Node& node) const {

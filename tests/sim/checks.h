@@ -104,6 +104,9 @@ class Checks final : public Node::Watcher {
                                    const segments::GroupIndex::Entry& entry);
   [[nodiscard]] std::vector<std::byte> bytes_of(GroupId group,
                                                 const segments::GroupIndex::Entry& entry);
+  [[nodiscard]] bool has_mark_on_disk(Node& node, shard::Shard& shard, ShardId id,
+                                      ChunkSeq seq) const;
+  [[nodiscard]] static Epoch newest_epoch(Node& node, ShardId id);
   [[nodiscard]] std::string file_of(const Node& node, ShardId shard, Epoch epoch) const;
   void on_peer_messages(Node& node, const Socket& socket, const wire::PeerMessages& messages);
   void on_vote(Node& node, std::size_t to, const wire::VoteReply& reply);

@@ -75,7 +75,7 @@ void Node::main(SimIo& io) {
 void Node::check_handles() {
   if (process_->handles_open() != 0) {
     world_.report(name() + ": " + std::to_string(process_->handles_open()) +
-                  " descriptors are open at the end of the process");
+                  " descriptors are open at the end of the process: " + process_->handles_text());
   }
   watcher_.on_gone(*this);
 }

@@ -170,6 +170,19 @@ void Process::close_handle(io::Handle number) {
   free_handles_.push_back(static_cast<std::int32_t>(number));
 }
 
+std::string Process::handles_text() const {
+  static constexpr const char* kKinds[] = {"", "a file", "a socket", "a listener", "a lock"};
+  std::string text;
+  for (const auto& handle : handles_) {
+    if (handle.index() == 0) continue;
+    text += (text.empty() ? "" : ", ") + std::string(kKinds[handle.index()]);
+    if (const auto* socket = std::get_if<SocketRef>(&handle)) {
+      text += " to machine " + std::to_string((*socket)->to_machine);
+    }
+  }
+  return text;
+}
+
 std::size_t Process::handles_open() const {
   return static_cast<std::size_t>(std::ranges::count_if(
       handles_, [](const auto& h) { return !std::holds_alternative<std::monostate>(h); }));

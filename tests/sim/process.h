@@ -109,6 +109,8 @@ class Process {
   [[nodiscard]] Handle& handle(io::Handle number);
   void close_handle(io::Handle number);
   [[nodiscard]] std::size_t handles_open() const;
+  /// What they are, for people.
+  [[nodiscard]] std::string handles_text() const;
 
   /// The task runs again soon.
   void schedule(Task& task);
