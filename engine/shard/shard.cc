@@ -190,8 +190,10 @@ void Shard::run() {
 
 void Shard::end() {
   mailbox_->refuse_ports();
-  read_port_mail(mailbox_->take());
+  const Mailbox::Mail mail = mailbox_->take();
+  read_port_mail(mail);
   local_side_.close_all();
+  for (const auto& moved : mail.moved) io_.close(moved.socket);
   // Nothing may be in flight when its owner goes: everything is cancelled and awaited.
   commit_.stop();
   io_.cancel(tick_);
