@@ -133,13 +133,19 @@ class Sluice:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True) as child:
             sampler = Sampler(child, self.in_process, warmup)
-            watcher = threading.Thread(target=sampler.watch)
+            watcher = threading.Thread(target=sampler.watch, daemon=True)
             watcher.start()
             timer = threading.Timer(run_timeout(seconds), child.terminate)
+            timer.daemon = True
             timer.start()
-            out = child.stdout.read()
-            watcher.join()
-            timer.cancel()
+            try:
+                out = child.stdout.read()
+                watcher.join()
+            except BaseException:
+                child.terminate()  # it stops its nodes
+                raise
+            finally:
+                timer.cancel()
         if child.returncode != 0:
             raise process.Failed(f"sluice bench failed: {' / '.join(sampler.errors)}")
         raw = json.loads(out)

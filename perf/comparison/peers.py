@@ -75,7 +75,7 @@ class Peer:
         command = [self.driver, f"--entry-bytes={workload.entry_bytes}",
                    f"--groups={workload.groups}", f"--seconds={seconds}",
                    f"--warmup-seconds={warmup}", *self.target()]
-        command += [f"--rate={rate:.0f}", "--outstanding=16384"] if rate else \
+        command += [f"--rate={rate:.0f}", "--outstanding=4096"] if rate else \
             [f"--outstanding={workload.outstanding}"]
         pids = self.server_pids()
         if pids:

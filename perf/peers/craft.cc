@@ -35,7 +35,7 @@ namespace {
 constexpr unsigned kNodes = 3;
 /// The first node stands for election long before the others would, and is patient once it leads.
 constexpr unsigned kEagerElectionMs = 300;
-constexpr unsigned kElectionMs = 5000;
+constexpr unsigned kElectionMs = 20'000;
 constexpr unsigned kHeartbeatMs = 100;
 constexpr std::uint64_t kLeaderNs = 30'000'000'000;
 
