@@ -186,6 +186,12 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
     if (way.mailbox) way.mailbox->ring();
   }
 
+  void turn_at(std::uint64_t deadline_ns) override {
+    SLUICE_CHECK(options_.shard.has_value());
+    std::uint64_t& at_ns = ways_.front()->port.turn_at_ns;
+    at_ns = at_ns == 0 ? deadline_ns : std::min(at_ns, deadline_ns);
+  }
+
   std::size_t pending() const override { return pending_; }
 
   void close() override {

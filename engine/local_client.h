@@ -47,7 +47,8 @@ class LocalEvents {
   virtual ~LocalEvents() = default;
   virtual void on_append(std::uint64_t tag, const client::AppendOutcome& outcome) = 0;
   /// At home in a shard: something happened (the client was attached just now, outcomes were
-  /// delivered, call() was called). Here, and in on_append(), is where to append.
+  /// delivered, call() or turn_at() asked for it). The first one may come before local_client()
+  /// returned. Here, and in on_append(), is where to append.
   virtual void on_turn(LocalClient&) {}
 };
 
@@ -92,6 +93,10 @@ class LocalClient {
 
   /// At home in a shard: has LocalEvents::on_turn() called soon. From any thread, until close().
   virtual void call() = 0;
+
+  /// At home in a shard, from its events: has on_turn() called at this time of CLOCK_MONOTONIC, in
+  /// ns. Keeps the earliest one asked for.
+  virtual void turn_at(std::uint64_t deadline_ns) = 0;
 
   /// Entries without an outcome.
   [[nodiscard]] virtual std::size_t pending() const = 0;

@@ -52,6 +52,8 @@ class LocalPort {
   SpscRing<LocalBatch*> answered;   // shard to client
   /// The client wants on_turn(). Ring the mailbox behind it.
   std::atomic<bool> called{false};
+  /// At home in the shard: on_turn() is wanted at this time of Io::now_ns(). 0: no.
+  std::uint64_t turn_at_ns = 0;
   /// What is submitted from now on is not looked at any more; everything that was taken was
   /// answered.
   std::atomic<bool> closed{false};

@@ -116,7 +116,32 @@ bool LocalSide::turn() {
     any = true;
     port->home_.on_turn();
   }
+  if (any) arm();
   return any;
+}
+
+void LocalSide::arm() {
+  constexpr std::uint64_t kNever = ~std::uint64_t{0};
+  std::uint64_t next_ns = kNever;
+  for (const LocalPort* port : ports_) {
+    if (port->turn_at_ns != 0) next_ns = std::min(next_ns, port->turn_at_ns);
+  }
+  if (next_ns == kNever || (timer_.pending() && timer_ns_ <= next_ns)) return;
+  if (timer_.pending()) {
+    io_.cancel(timer_);  // which ends in on_timer()
+    return;
+  }
+  timer_ns_ = next_ns;
+  io_.timer(timer_, next_ns);
+}
+
+void LocalSide::on_timer(std::int32_t) {
+  for (LocalPort* port : ports_) {
+    if (port->turn_at_ns == 0 || port->turn_at_ns > io_.now_ns()) continue;
+    port->turn_at_ns = 0;
+    port->turn_due_ = true;
+  }
+  arm();
 }
 
 void LocalSide::answer(const ClientRef& client, const wire::AppendResult& result) {

@@ -92,7 +92,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                     .send_queue_bytes_max = send_queue_bytes_max(),
                     .fsync_policy = options_.config.fsync.to_string()},
                    groups_, commit_, *this),
-      local_side_(client_side_),
+      local_side_(io, client_side_),
       tick_ns_(options_.config.tick_ms * kNsPerMs) {
   PeerLink::Events& link_events = *this;
   std::uint32_t bit = 1;
@@ -193,6 +193,7 @@ void Shard::end() {
   const Mailbox::Mail mail = mailbox_->take();
   read_port_mail(mail);
   local_side_.close_all();
+  local_side_.stop();
   for (const auto& moved : mail.moved) io_.close(moved.socket);
   // Nothing may be in flight when its owner goes: everything is cancelled and awaited.
   commit_.stop();
@@ -207,7 +208,7 @@ void Shard::end() {
     return std::ranges::all_of(links_, [](const auto& link) { return link->gone(); });
   };
   while (tick_.pending() || wake_.pending() || accept_.pending() || inbound_count_ > 0 ||
-         !links_gone() || !client_side_.gone() || !commit_.quiet()) {
+         !links_gone() || !client_side_.gone() || !local_side_.gone() || !commit_.quiet()) {
     io_.run_once();
     sweep_connections();
   }

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <mutex>
@@ -106,6 +107,26 @@ TEST(ResidentTest, ACallFromAnotherThreadIsATurnOnTheShards) {
   events.await();
   client->close();
   EXPECT_EQ(events.outcomes.size(), 100u);
+}
+
+TEST(ResidentTest, ATurnComesAtTheTimeThatWasAskedFor) {
+  const auto now_ns = [] {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(now).count());
+  };
+  Nodes nodes({});
+  Resident events;
+  std::vector<std::uint64_t> wanted;
+  events.turn = [&](LocalClient& own) {
+    if (wanted.size() == 3) return events.done();
+    if (!wanted.empty() && now_ns() < wanted.back()) return;
+    wanted.push_back(now_ns() + 3'000'000);
+    own.turn_at(wanted.back() + 3'600'000'000'000);
+    own.turn_at(wanted.back());
+  };
+  auto client = open(*nodes.node(0), events);
+  events.await();
+  client->close();
 }
 
 TEST(ResidentTest, ItServesTheGroupsOfItsShardAlone) {
