@@ -1,0 +1,41 @@
+// A calm cluster: three nodes of one shard and one group, clients with a closed loop, no faults, in
+// the simulator. What a run counts is a function of the code alone, so it can be compared exactly
+// with what was accepted before, however busy the machine is.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "tests/guards/meter.h"
+
+namespace sluice::guards {
+
+/// What the clients do.
+struct Shape {
+  std::uint32_t clients = 1;
+  std::uint32_t outstanding = 1;  // entries without an answer, of all clients; a multiple of them
+  std::uint32_t entry_bytes = 100;
+  bool numbered = false;          // by a producer each
+  std::uint64_t warm_up = 0;      // entries acknowledged before anything counts
+  std::uint64_t window = 0;       // entries that count
+  /// The first client trims all that it knows to be committed, each time it has so many answers; 0:
+  /// never. Segments are recycled then.
+  std::uint64_t trim_every = 0;
+  std::uint64_t segment_bytes = 24u << 20;
+
+  [[nodiscard]] std::string name() const;
+};
+
+enum class Party : std::uint8_t { kNone, kLeader, kFollowers, kClients };
+
+struct RunResult {
+  std::string failure;  // empty: it went well
+  std::uint64_t entries = 0;
+  std::uint64_t payload_bytes = 0;  // of these entries
+  Counts leader, followers, clients;  // followers: both together; clients: all of them
+};
+
+/// `instructions_of`: whose instructions callgrind collects.
+[[nodiscard]] RunResult run_calmly(const Shape& shape, Party instructions_of);
+
+}  // namespace sluice::guards

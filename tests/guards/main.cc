@@ -1,0 +1,131 @@
+// sluice_guards: runs the calm cluster in the shapes below and prints what was counted, as JSON.
+#include <gnu/libc-version.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/guards/calm_run.h"
+
+namespace sluice::guards {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Warm-ups are long enough for every buffer to have its size; windows hold many commit rounds.
+std::vector<Shape> all_shapes() {
+  const Shape one{.outstanding = 1, .warm_up = 1200, .window = 800};
+  const Shape some{.outstanding = 16, .warm_up = 4096, .window = 8192};
+  const Shape many{.outstanding = 256, .warm_up = 4096, .window = 8192};
+  std::vector<Shape> shapes;
+  for (Shape shape : {one, some, many}) {
+    for (const std::uint32_t entry_bytes : {100u, 1024u}) {
+      shape.entry_bytes = entry_bytes;
+      shape.numbered = false;
+      shapes.push_back(shape);
+      shape.numbered = true;
+      shapes.push_back(shape);
+    }
+  }
+  // Requests that come at different moments: chunks, answers and acknowledgements of several.
+  Shape crowd{.clients = 16, .outstanding = 256, .warm_up = 49152, .window = 16384};
+  shapes.push_back(crowd);
+  // Segments that end and are used again.
+  Shape rolling{.outstanding = 256, .entry_bytes = 1024, .warm_up = 16384, .window = 16384};
+  rolling.trim_every = 2048;
+  rolling.segment_bytes = 5u << 20;
+  shapes.push_back(rolling);
+  return shapes;
+}
+
+/// A shape that is not in the list, by its name: for those who look for something. Empty if the name
+/// is none.
+std::vector<Shape> shape_of(const std::string& name) {
+  Shape shape{.warm_up = 16384, .window = 16384, .segment_bytes = 64u << 20};
+  const int read = std::sscanf(name.c_str(), "%ux%u-of-%u", &shape.outstanding, &shape.entry_bytes,
+                               &shape.clients);
+  shape.numbered = name.ends_with("-numbered");
+  const bool sound = read >= 2 && shape.clients > 0 && shape.outstanding >= shape.clients &&
+                     shape.outstanding % shape.clients == 0 && shape.name() == name;
+  return sound ? std::vector<Shape>{shape} : std::vector<Shape>{};
+}
+
+Json counts_of(const Counts& counts) {
+  Json json;
+  for (const auto& field : Counts::fields()) json[field.name] = counts.*field.value;
+  return json;
+}
+
+/// {shape: {"window": entries that count}}
+int list() {
+  Json all;
+  for (const Shape& shape : all_shapes()) all[shape.name()] = {{"window", shape.window}};
+  std::puts(all.dump(2).c_str());
+  return 0;
+}
+
+/// What the number of instructions depends on besides the sources.
+int describe_build() {
+  const Json build = {{"compiler", __VERSION__},
+                      {"build_type", SLUICE_BUILD_TYPE},
+                      {"c_library", gnu_get_libc_version()},
+                      {"avx2", bool(__builtin_cpu_supports("avx2"))},
+                      {"callgrind", Meter::has_callgrind()}};
+  std::puts(build.dump(2).c_str());
+  return 0;
+}
+
+int run(const std::string& only, Party instructions_of) {
+  std::vector<Shape> shapes = all_shapes();
+  if (!only.empty()) {
+    std::erase_if(shapes, [&](const Shape& shape) { return shape.name() != only; });
+    if (shapes.empty()) shapes = shape_of(only);
+  }
+  if (shapes.empty()) {
+    std::fprintf(stderr, "sluice_guards: no such shape: %s\n", only.c_str());
+    return 2;
+  }
+  Json all;
+  for (const Shape& shape : shapes) {
+    const RunResult result = run_calmly(shape, instructions_of);
+    if (!result.failure.empty()) {
+      std::fprintf(stderr, "sluice_guards: %s: %s\n", shape.name().c_str(),
+                   result.failure.c_str());
+      return 1;
+    }
+    all[shape.name()] = {{"entries", result.entries},
+                         {"payload_bytes", result.payload_bytes},
+                         {"leader", counts_of(result.leader)},
+                         {"followers", counts_of(result.followers)},
+                         {"clients", counts_of(result.clients)}};
+  }
+  std::puts(all.dump(2).c_str());
+  return 0;
+}
+
+}  // namespace
+}  // namespace sluice::guards
+
+int main(int argc, char** argv) {
+  using sluice::guards::Party;
+  CLI::App app("Counts what the engine does in a calm, simulated cluster; prints JSON");
+  std::string shape;
+  Party party = Party::kNone;
+  const std::map<std::string, Party> parties = {
+      {"leader", Party::kLeader}, {"followers", Party::kFollowers}, {"clients", Party::kClients}};
+  app.add_option("--shape", shape, "this one alone: 256x100, 16x1024-numbered, 256x100-of-16, ...");
+  app.add_option("--collect", party, "whose instructions callgrind collects")
+      ->transform(CLI::CheckedTransformer(parties));
+  app.add_flag("--trace-allocations", sluice::guards::Meter::trace_allocations,
+               "print the stack of each allocation that counts");
+  bool list = false, build = false;
+  app.add_flag("--list", list, "print the shapes instead");
+  app.add_flag("--build", build, "print what was built, and how, instead");
+  CLI11_PARSE(app, argc, argv);
+  if (list) return sluice::guards::list();
+  if (build) return sluice::guards::describe_build();
+  return sluice::guards::run(shape, party);
+}
