@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "engine/shard/identity.h"
+#include "segments/chunk_check.h"
 #include "segments/names.h"
-#include "segments/recovery.h"
 #include "segments/segment_log.h"
 
 namespace sluice::sim {
@@ -404,10 +404,14 @@ bool Checks::has_mark_on_disk(Node& node, shard::Shard& shard, ShardId id, Chunk
     const auto bytes = disk.peek(path, 0, size);
     std::vector<std::uint64_t> aligned((size + 7) / 8);
     std::memcpy(aligned.data(), bytes.data(), bytes.size());
-    const auto scan = segments::scan_segment(
-        shard.commit().log().options(), path.substr(path.rfind('/') + 1),
-        std::as_bytes(std::span(aligned)).first(size), [](const auto&, const auto&) {});
-    return std::ranges::any_of(scan.chunks, [&](const auto& c) { return c.durable_seq >= seq; });
+    const auto epoch = segments::parse_segment_name(path.substr(path.rfind('/') + 1));
+    const segments::SegmentBytes segment{*epoch, std::as_bytes(std::span(aligned)).first(size)};
+    // Not as recovery reads it: at every place where a chunk may begin.
+    for (std::uint64_t at = segments::kBlockBytes; at < size; at += segments::kBlockBytes) {
+      const auto chunk = segments::find_chunk(shard.commit().log().options(), segment, at);
+      if (chunk && chunk->durable_seq >= seq) return true;
+    }
+    return false;
   });
 }
 

@@ -281,6 +281,12 @@ class Drawer {
   /// leader before they complete (S6). Again two of five nodes are left alone with their clients.
   void draw_overwritten_writes() {
     Scenario& s = scenario_;
+    // Enough to do that several chunks wait for the disk.
+    s.producers = std::max(s.producers, 2u);
+    s.interval_us = 5000;
+    s.burst = 6;
+    s.window = 64;
+    s.entry_bytes_max = std::max(s.entry_bytes_max, 1500u);
     const Time election = Time{s.election_ms} * kMs;
     for (Time at = 3 * election; at < s.faults_end; at += 8 * election) {
       const std::size_t old_leader = kLeaderOf + random_.below(s.groups);
