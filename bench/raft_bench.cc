@@ -17,20 +17,26 @@ using raft::Raft;
 
 constexpr std::uint64_t kBatchBytes = 4096;
 
+const std::vector<NodeId> kVoters = {NodeId(1), NodeId(2), NodeId(3)};
+
+raft::Options options_of(NodeId self) {
+  raft::Options options;
+  options.self = self;
+  options.voters = kVoters;
+  options.random_seed = self.value();
+  return options;
+}
+
 /// Three nodes whose messages arrive at once and whose disks take no time. Node 1 leads.
 class Trio {
  public:
   Trio() {
-    const std::vector<NodeId> voters = {NodeId(1), NodeId(2), NodeId(3)};
-    for (const NodeId self : voters) {
-      raft::Options options;
-      options.self = self;
-      options.voters = voters;
-      options.random_seed = self.value();
-      nodes_.push_back(std::make_unique<Raft>(options, raft::HardState{}, raft::LogView{}));
+    for (const NodeId self : kVoters) {
+      nodes_.push_back(
+          std::make_unique<Raft>(options_of(self), raft::HardState{}, raft::LogView{}));
     }
     for (const auto& each : nodes_) {
-      for (const NodeId peer : voters) {
+      for (const NodeId peer : kVoters) {
         if (peer != id_of(*each)) each->on_link_up(peer);
       }
     }
@@ -122,6 +128,53 @@ void RaftCommitRound(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 BENCHMARK(RaftCommitRound)->ArgName("entries")->Arg(1)->Arg(256);
+
+// A follower that takes a batch of its leader, and answers when it is durable.
+void RaftStepAppendRequest(benchmark::State& state) {
+  constexpr NodeId kLeader(1);
+  Raft follower(options_of(NodeId(2)), raft::HardState{}, raft::LogView{});
+  follower.on_link_up(kLeader);
+  const auto entries = static_cast<std::uint32_t>(state.range(0));
+  raft::AppendRequest request{.term = Term(1)};
+  raft::BatchInfo batch{Term(1), Index(1), entries, kBatchBytes};
+  std::uint64_t rounds = 0;
+  for (auto _ : state) {
+    SLUICE_CHECK(follower.step(kLeader, request, {&batch, 1}).accepted);
+    if (follower.outbox().hard_state_changed) {
+      follower.on_hard_state_durable(follower.hard_state());
+    }
+    follower.on_durable(batch.last_index(), batch.term);
+    SLUICE_CHECK(!follower.outbox().append_replies.empty());
+    follower.outbox().clear();
+    request.prev_index = request.commit_index = batch.last_index();
+    request.prev_term = batch.term;
+    batch.first_index = batch.last_index().next();
+    if (++rounds % 4096 == 0) follower.trim_to(follower.commit_index());
+  }
+  state.SetItemsProcessed(state.iterations() * entries);
+}
+BENCHMARK(RaftStepAppendRequest)->ArgName("entries")->Arg(1)->Arg(256);
+
+// A leader that hears an acknowledgement which commits nothing new: the third one of a batch.
+void RaftStepAppendReply(benchmark::State& state) {
+  Trio trio;
+  trio.commit(1);
+  const raft::AppendReply reply{.term = trio.leader().term(),
+                                .match_index = trio.leader().commit_index()};
+  for (auto _ : state) {
+    trio.leader().step(NodeId(3), reply);
+    trio.leader().outbox().clear();
+  }
+}
+BENCHMARK(RaftStepAppendReply);
+
+// What a leader asks before it sends: here, that there is nothing to send.
+void RaftPlanAppend(benchmark::State& state) {
+  Trio trio;
+  trio.commit(1);
+  for (auto _ : state) benchmark::DoNotOptimize(trio.leader().plan_append(NodeId(2)));
+}
+BENCHMARK(RaftPlanAppend);
 
 void RaftTickOfAnIdleLeader(benchmark::State& state) {
   Trio trio;

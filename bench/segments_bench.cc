@@ -180,9 +180,9 @@ void RecoveryScan(benchmark::State& state) {
 }
 BENCHMARK(RecoveryScan)->ArgName("entry_bytes")->Arg(100)->Arg(1024)->Arg(64 << 10);
 
-void IndexLookup(benchmark::State& state) {
+/// An index of so many batches of 16 entries.
+segments::GroupIndex index_of(std::uint64_t batches) {
   segments::GroupIndex index;
-  const auto batches = static_cast<std::uint64_t>(state.range(0));
   for (std::uint64_t i = 0; i < batches; ++i) {
     index.append({.first_index = Index(1 + 16 * i),
                   .header_checksum = i,
@@ -190,6 +190,13 @@ void IndexLookup(benchmark::State& state) {
                   .location = {},
                   .entry_count = 16});
   }
+  return index;
+}
+
+// Any index of the log: where a read begins.
+void IndexLookup(benchmark::State& state) {
+  const auto batches = static_cast<std::uint64_t>(state.range(0));
+  const segments::GroupIndex index = index_of(batches);
   std::uint64_t at = 1;
   for (auto _ : state) {
     at = (at * 6364136223846793005 + 1442695040888963407);
@@ -197,6 +204,34 @@ void IndexLookup(benchmark::State& state) {
   }
 }
 BENCHMARK(IndexLookup)->ArgName("batches")->Arg(1000)->Arg(1'000'000);
+
+// From one batch to the next: what a leader does for each batch that it sends to a follower.
+void IndexNext(benchmark::State& state) {
+  const segments::GroupIndex index = index_of(static_cast<std::uint64_t>(state.range(0)));
+  const auto* entry = index.find(Index(1));
+  for (auto _ : state) {
+    entry = index.next(entry);
+    if (entry == nullptr) entry = index.find(Index(1));
+    benchmark::DoNotOptimize(entry);
+  }
+}
+BENCHMARK(IndexNext)->ArgName("batches")->Arg(1000)->Arg(1'000'000);
+
+// A batch at the end, and the oldest one trimmed: an index that keeps its length.
+void IndexAppendAndTrim(benchmark::State& state) {
+  const auto batches = static_cast<std::uint64_t>(state.range(0));
+  segments::GroupIndex index = index_of(batches);
+  for (auto _ : state) {
+    index.append({.first_index = index.last_index().next(),
+                  .header_checksum = 1,
+                  .term = Term(1),
+                  .location = {},
+                  .entry_count = 16});
+    index.trim_to(index.first_index() + 16, [](const segments::GroupIndex::Entry&) {});
+  }
+  SLUICE_CHECK(index.batch_count() == batches);
+}
+BENCHMARK(IndexAppendAndTrim)->ArgName("batches")->Arg(1000);
 
 }  // namespace
 }  // namespace sluice::bench

@@ -2,6 +2,7 @@
 #include <benchmark/benchmark.h>
 
 #include <cstring>
+#include <vector>
 
 #include "bench/batches.h"
 #include "wire/batch.h"
@@ -83,17 +84,64 @@ void BatchVerify(benchmark::State& state) {
 }
 BENCHMARK(BatchVerify)->Apply(batch_shapes);
 
-// A client's frame with so many batches of one entry: what a socket's bytes cost before Raft.
-void FrameParse(benchmark::State& state) {
+// What a follower does with a batch that arrived, and a node with one that it read.
+void BatchVerifySealed(benchmark::State& state) {
+  Shape shape(state);
+  const BatchView batch = shape.make();
+  seal_batch(shape.buffer.bytes().first(batch.size_bytes()), {Term(1), Index(1), 0, 1});
+  for (auto _ : state) {
+    auto parsed = BatchView::parse_sealed(batch.bytes(), kBatchBytesMax);
+    SLUICE_CHECK(parsed.has_value());
+    benchmark::DoNotOptimize(parsed);
+  }
+  count_batch(state, batch);
+}
+BENCHMARK(BatchVerifySealed)->Apply(batch_shapes);
+
+void BatchEntries(benchmark::State& state) {
+  Shape shape(state);
+  const BatchView batch = shape.make();
+  for (auto _ : state) {
+    std::size_t bytes = 0;
+    for (const auto entry : batch) bytes += entry.size();
+    benchmark::DoNotOptimize(bytes);
+  }
+  count_batch(state, batch);
+}
+BENCHMARK(BatchEntries)->Apply(batch_shapes);
+
+/// An envelope that announces so many batches, as a client sends it.
+flatbuffers::FlatBufferBuilder append_envelope(std::int64_t count) {
   std::vector<wire::AppendItem> items;
-  for (std::int64_t i = 0; i < state.range(0); ++i) {
+  for (std::int64_t i = 0; i < count; ++i) {
     items.emplace_back(static_cast<std::uint64_t>(i), 0u, 0u);
   }
   flatbuffers::FlatBufferBuilder builder;
   builder.Finish(
       wire::CreateClientAppend(builder, builder.CreateVectorOfStructs(items.data(), items.size())));
-  const std::span envelope =
-      std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+  return builder;
+}
+
+std::span<const std::byte> bytes_of(const flatbuffers::FlatBufferBuilder& builder) {
+  return std::as_bytes(std::span(builder.GetBufferPointer(), builder.GetSize()));
+}
+
+// Header and envelope of a frame: what each send costs besides its batches.
+void FrameWrite(benchmark::State& state) {
+  const auto builder = append_envelope(state.range(0));
+  Block block(frame_prefix_bytes(builder.GetSize()));
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(
+        write_frame_prefix(block.bytes(), FrameKind::kClientAppend, bytes_of(builder), 0));
+  }
+  count_bytes(state, block.bytes().size());
+}
+BENCHMARK(FrameWrite)->ArgName("items")->Arg(1)->Arg(16)->Arg(256);
+
+// A client's frame with so many batches of one entry: what a socket's bytes cost before Raft.
+void FrameParse(benchmark::State& state) {
+  const auto builder = append_envelope(state.range(0));
+  const auto envelope = bytes_of(builder);
   Block block(frame_prefix_bytes(envelope.size()));
   const std::size_t size = write_frame_prefix(block.bytes(), FrameKind::kClientAppend, envelope, 0);
   for (auto _ : state) {
