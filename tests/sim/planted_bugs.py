@@ -198,7 +198,6 @@ CONSENSUS = (
                 "      if (fact.hard_state.vote != kNoNode) state.hard_state = fact.hard_state;\n",
             ),
         ),
-        rare=True,
     ),
     PlantedBug(
         "longer-log-wins",
@@ -492,6 +491,7 @@ STORAGE = (
                 "      break;\n",
             ),
         ),
+        rare=True,
     ),
     PlantedBug(
         "payload-checksum-not-verified",
