@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/stage_report.h"
 #include "tools/text.h"
 
 namespace sluice::tools {
@@ -131,6 +132,7 @@ Json status_json(const client::NodeStatus& status) {
   counters["batches_appended"] = status.counters.batches_appended();
   counters["entries_appended"] = status.counters.entries_appended();
   counters["memory_bytes"] = status.counters.memory_bytes();
+  json["stages"] = stages_json(StageCounts(status.stages));
   return json;
 }
 

@@ -34,25 +34,14 @@ namespace fs = std::filesystem;
 
 constexpr int kStopMs = 10'000;  // after SIGTERM, before SIGKILL
 
-/// A fresh directory. Without a wish: on the first of /var/tmp and the current directory that can
-/// be written and is not in memory.
-std::string make_directory(const std::string& wanted) {
-  std::vector<std::string> places;
-  if (!wanted.empty()) {
-    std::error_code ignored;
-    fs::create_directories(wanted, ignored);  // mkdtemp tells what is wrong
-    places = {wanted};
-  } else {
-    for (const char* place : {"/var/tmp", "."})
-      if (!on_tmpfs(place)) places.emplace_back(place);
-    places.emplace_back("/tmp");
-  }
-  for (const std::string& place : places) {
-    std::string path = fs::absolute(place).lexically_normal() / "sluice-bench-XXXXXX";
-    if (::mkdtemp(path.data()) != nullptr) return path;
-  }
-  throw Failure(fmt::format("cannot make a directory in {}: {} (choose another --data-dir)",
-                            places.front(), std::strerror(errno)));
+/// A fresh directory in `place`, which is made if it is missing.
+std::string make_directory(const std::string& place) {
+  std::error_code ignored;
+  fs::create_directories(place, ignored);  // mkdtemp tells what is wrong
+  std::string path = fs::absolute(place).lexically_normal() / "sluice-bench-XXXXXX";
+  if (::mkdtemp(path.data()) != nullptr) return path;
+  throw Failure(fmt::format("cannot make a directory in {}: {} (choose another --data-dir)", place,
+                            std::strerror(errno)));
 }
 
 bool port_is_free(std::uint16_t port) {
@@ -98,6 +87,12 @@ bool on_tmpfs(const std::string& directory) {
          (info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC);
 }
 
+std::string default_data_dir() {
+  for (const char* place : {"/var/tmp", "."})
+    if (!on_tmpfs(place) && ::access(place, W_OK) == 0) return place;
+  return "/tmp";
+}
+
 std::vector<std::uint16_t> free_ports(std::uint32_t count) {
   std::random_device random;
   std::uniform_int_distribution<int> below_ephemeral(10'240, 32'000);
@@ -113,7 +108,7 @@ std::vector<std::uint16_t> free_ports(std::uint32_t count) {
 BenchCluster::BenchCluster(const Options& options) : options_(options) {
   std::random_device random;
   name_ = fmt::format("bench-{:08x}", random());
-  directory_ = make_directory(options.data_dir);
+  directory_ = make_directory(options.data_dir.empty() ? default_data_dir() : options.data_dir);
   try {
     std::vector<std::string> peers;
     for (const std::uint16_t port : free_ports(options.nodes)) {

@@ -53,6 +53,10 @@ class BenchCluster {
 /// Whether `directory` lies in memory (tmpfs): then nothing in it is durable.
 [[nodiscard]] bool on_tmpfs(const std::string& directory);
 
+/// Where data goes if nobody says: /var/tmp or the current directory, whichever can be written and
+/// is not in memory; /tmp if neither.
+[[nodiscard]] std::string default_data_dir();
+
 /// Ports of 127.0.0.1 that nobody listens on now, below those that the kernel gives to outgoing
 /// connections, so that none of them is taken in the meantime.
 [[nodiscard]] std::vector<std::uint16_t> free_ports(std::uint32_t count);

@@ -8,6 +8,8 @@
 #include "engine/config.h"
 #include "tools/answers.h"
 #include "tools/histogram.h"
+#include "tools/stage_report.h"
+#include "tools/svg_plot.h"
 
 namespace sluice::tools {
 
@@ -20,14 +22,19 @@ struct BenchReport {
   std::uint64_t entry_bytes = 256;
   std::uint32_t outstanding = 256;
   std::uint64_t batch_bytes_max = 1u << 20;
+  std::uint64_t segment_bytes = Config().segment_bytes;              // these three: of the nodes
+  std::uint32_t writes_inflight_max = Config().writes_inflight_max;  // of an embedded cluster
+  std::uint64_t inflight_bytes_max = Config().inflight_bytes_max;
   double rate = 0;  // 0: closed loop
   double seconds = 10;
   bool producers = false;
-  std::string fsync;     // as the nodes say it
-  std::string data_dir;  // of an embedded cluster
+  std::string fsync = "always";  // asked of an embedded cluster; then as the nodes say it
+  std::string data_dir;          // of an embedded cluster
   bool tmpfs = false;
 
   // What was measured.
+  std::string warm_up;    // what was done before, for people
+  bool recycled = false;  // the nodes write into segments that they had before
   double measured_s = 0;
   std::uint64_t entries = 0;  // acknowledged in measured_s
   Histogram latency_ns;
@@ -36,6 +43,7 @@ struct BenchReport {
   std::uint64_t unsent = 0;  // open loop: were due, and the cluster was too far behind to send them
   double flushes_per_s = 0;  // of the node that leads most groups
   double entries_per_flush = 0;
+  StageCounts stages;                      // of the same node, while it was measured
   std::optional<double> cpu_us_per_entry;  // all nodes of an embedded cluster
   double client_cpu_us_per_entry = 0;
   bool verified = false;
@@ -55,6 +63,8 @@ struct BenchReport {
 
 [[nodiscard]] Json bench_json(const BenchReport& report);
 [[nodiscard]] std::string bench_table(const BenchReport& report);
+/// The latency of each percentile, on an axis that gives each further nine the same room.
+[[nodiscard]] Plot bench_plot(const BenchReport& report);
 
 /// "1,234,567".
 [[nodiscard]] std::string with_commas(double number);

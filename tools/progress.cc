@@ -1,6 +1,7 @@
 #include "tools/progress.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,12 +13,23 @@ namespace sluice::tools {
 
 ProgressBar::ProgressBar() : visible_(::isatty(STDERR_FILENO) == 1) {}
 
-void ProgressBar::show(std::string_view what, std::uint64_t done, std::uint64_t total) {
-  if (!visible_) return;
+bool ProgressBar::due() {
+  if (!visible_) return false;
   const std::uint64_t now = monotonic_ns();
-  if (now < next_ns_) return;
+  if (now < next_ns_) return false;
   next_ns_ = now + 100'000'000;
-  drawn_ = true;
+  return drawn_ = true;
+}
+
+void ProgressBar::show_line(const std::string& line) {
+  if (!due()) return;
+  winsize size{};
+  const bool known = ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1;
+  fmt::print(stderr, "\r\033[K{}", line.substr(0, known ? size.ws_col - 1u : 79u));
+}
+
+void ProgressBar::show(std::string_view what, std::uint64_t done, std::uint64_t total) {
+  if (!due()) return;
   if (total == 0) {
     fmt::print(stderr, "\r\033[K{:L} {}", done, what);
   } else {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace sluice::tools {
 
@@ -14,12 +15,19 @@ class ProgressBar {
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
 
+  /// stderr is a terminal.
+  [[nodiscard]] bool visible() const { return visible_; }
   /// total 0: not known.
   void show(std::string_view what, std::uint64_t done, std::uint64_t total);
+  /// A line of the caller's making, cut to the width of the terminal.
+  void show_line(const std::string& line);
   /// Takes the line away, so that something else can be printed.
   void clear();
 
  private:
+  /// False: drawn a moment ago, or nobody watches.
+  [[nodiscard]] bool due();
+
   const bool visible_;
   bool drawn_ = false;
   std::uint64_t next_ns_ = 0;
