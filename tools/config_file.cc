@@ -22,12 +22,14 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return {};
 }
 
-std::vector<std::string> texts_of(const toml::node& node, const std::string& where) {
+/// As ConfigValue::texts; nothing if there is more in it than plain values.
+std::optional<std::vector<std::string>> texts_of(const toml::node& node) {
   std::vector<std::string> texts;
+  bool plain = true;
   const auto take = [&](const toml::node& element, const std::string& prefix) {
     const std::optional<std::string> text = scalar_text(element);
-    if (!text) throw UsageError(where + ": only plain values may stand here");
-    texts.push_back(prefix + *text);
+    plain = plain && text;
+    if (text) texts.push_back(prefix + *text);
   };
   if (const auto* array = node.as_array()) {
     for (const toml::node& element : *array) take(element, "");
@@ -36,7 +38,27 @@ std::vector<std::string> texts_of(const toml::node& node, const std::string& whe
   } else {
     take(node, "");
   }
+  if (!plain) return {};
   return texts;
+}
+
+std::vector<ConfigValue> values_of(const toml::table& table) {
+  std::vector<ConfigValue> values;
+  for (const auto& [name, node] : table) {
+    ConfigValue value;
+    value.key = name.str();
+    std::ranges::replace(value.key, '_', '-');
+    value.line = static_cast<unsigned>(name.source().begin.line);
+    const auto texts = texts_of(node);
+    value.is_plain = texts.has_value();
+    if (texts) value.texts = *texts;
+    value.is_flag = node.is_boolean();
+    value.is_table = node.is_table();
+    if (const auto* inner = node.as_table()) value.table = values_of(*inner);
+    values.push_back(std::move(value));
+  }
+  std::ranges::sort(values, {}, &ConfigValue::line);
+  return values;
 }
 
 std::string read_whole(const std::string& path) {
@@ -58,18 +80,7 @@ std::vector<ConfigValue> read_config_file(const std::string& path) {
     throw UsageError(
         fmt::format("{} line {}: {}", path, error.source().begin.line, error.description()));
   }
-  std::vector<ConfigValue> values;
-  for (const auto& [name, node] : table) {
-    ConfigValue value;
-    value.key = name.str();
-    std::ranges::replace(value.key, '_', '-');
-    value.line = static_cast<unsigned>(name.source().begin.line);
-    value.texts = texts_of(node, fmt::format("{} line {}: {}", path, value.line, value.key));
-    value.is_flag = node.is_boolean();
-    values.push_back(std::move(value));
-  }
-  std::ranges::sort(values, {}, &ConfigValue::line);
-  return values;
+  return values_of(table);
 }
 
 }  // namespace sluice::tools

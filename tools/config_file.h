@@ -11,10 +11,13 @@ struct ConfigValue {
   unsigned line = 0;
   std::vector<std::string> texts;  // one, or the elements of an array; of a table "name=value"
   bool is_flag = false;            // true or false
+  bool is_plain = true;            // false: arrays or tables within, and no texts
+  bool is_table = false;
+  std::vector<ConfigValue> table;  // of a table: what stands in it, as values of their own
 };
 
-/// Reads the top level of a TOML file: strings, numbers, booleans, arrays of them, and tables of
-/// them. Throws UsageError that names file and line.
+/// Reads a TOML file: strings, numbers, booleans, arrays of them, and tables. Throws UsageError
+/// that names file and line.
 [[nodiscard]] std::vector<ConfigValue> read_config_file(const std::string& path);
 
 }  // namespace sluice::tools

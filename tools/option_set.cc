@@ -50,7 +50,8 @@ std::vector<std::string> split_list(const std::vector<std::string>& texts) {
 OptionSet::OptionSet(CLI::App& app) : app_(app) {
   text("config", config_path_, "FILE",
        "TOML file with any of these options by their long names (data_dir or data-dir = \"...\"); "
-       "what the command line says is stronger");
+       "what the command line says is stronger. What concerns one command alone may stand in a "
+       "table of its name, as [serve], that the others pass over");
 }
 
 OptionSet::~OptionSet() = default;
@@ -164,7 +165,26 @@ void OptionSet::hide(std::string_view name) {
 bool OptionSet::given(std::string_view name) const { return find(name)->given; }
 
 void OptionSet::merge_file(const std::string& path) {
-  for (const ConfigValue& value : read_config_file(path)) {
+  const std::vector<ConfigValue> values = read_config_file(path);
+  // What stands in a command's own table is stronger than what stands before all tables.
+  for (const ConfigValue& value : values)
+    if (value.is_table && value.key == app_.get_name()) merge(value.table, path);
+  std::vector<ConfigValue> common;
+  for (const ConfigValue& value : values)
+    if (!value.is_table || !is_command(value.key)) common.push_back(value);
+  merge(common, path);
+}
+
+bool OptionSet::is_command(const std::string& name) const {
+  if (name == app_.get_name()) return true;
+  CLI::App* const all = app_.get_parent();
+  return all != nullptr &&
+         !all->get_subcommands([&](const CLI::App* one) { return one->get_name() == name; })
+              .empty();
+}
+
+void OptionSet::merge(const std::vector<ConfigValue>& values, const std::string& path) {
+  for (const ConfigValue& value : values) {
     Item* item = find(value.key);
     // A list may be named in the plural: peers = [...] for --peer.
     if (item == nullptr && value.key.ends_with('s')) {
@@ -174,21 +194,26 @@ void OptionSet::merge_file(const std::string& path) {
     const std::string where = fmt::format("{} line {}: {}", path, value.line, value.key);
     if (item == nullptr || item->hidden || item->name == "config")
       throw UsageError(fmt::format("{}: there is no such option", where));
+    if (!value.is_plain) throw UsageError(where + ": only plain values may stand here");
     if (item->given) continue;
-    if (!item->is_list && value.texts.size() != 1)
-      throw UsageError(fmt::format("{}: one value is wanted, not a list", where));
-    if (item->is_flag != value.is_flag)
-      throw UsageError(fmt::format(
-          "{}: {}", where, item->is_flag ? "true or false is wanted" : "a value is wanted"));
-    const auto texts = item->is_list ? split_list(value.texts) : value.texts;
-    if (texts.empty()) throw UsageError(fmt::format("{}: the list is empty", where));
-    try {
-      for (const std::string& given : texts) item->set(given);
-    } catch (const UsageError& error) {
-      throw UsageError(fmt::format("{}: {}", where, error.what()));
-    }
-    item->given = true;
+    take(*item, value, where);
   }
+}
+
+void OptionSet::take(Item& item, const ConfigValue& value, const std::string& where) {
+  if (!item.is_list && value.texts.size() != 1)
+    throw UsageError(fmt::format("{}: one value is wanted, not a list", where));
+  if (item.is_flag != value.is_flag)
+    throw UsageError(fmt::format("{}: {}", where,
+                                 item.is_flag ? "true or false is wanted" : "a value is wanted"));
+  const auto texts = item.is_list ? split_list(value.texts) : value.texts;
+  if (texts.empty()) throw UsageError(fmt::format("{}: the list is empty", where));
+  try {
+    for (const std::string& given : texts) item.set(given);
+  } catch (const UsageError& error) {
+    throw UsageError(fmt::format("{}: {}", where, error.what()));
+  }
+  item.given = true;
 }
 
 void OptionSet::resolve() {

@@ -2,8 +2,9 @@
 // --config names, and for --help.
 //
 // The command line is stronger than the file, the file is stronger than the default. A key of the
-// file is the long name of an option, with - or _. What is declared with limits is checked here, so
-// that a command sees sound values only.
+// file is the long name of an option, with - or _; a table with the name of a subcommand holds what
+// is for that one alone, so that several can share a file. What is declared with limits is checked
+// here, so that a command sees sound values only.
 #pragma once
 
 #include <concepts>
@@ -21,6 +22,8 @@ class Option;
 }  // namespace CLI
 
 namespace sluice::tools {
+
+struct ConfigValue;
 
 struct Limits {
   std::uint64_t min = 0;
@@ -85,6 +88,9 @@ class OptionSet {
   Item& add(std::string name, std::string placeholder, const std::string& help, Set set);
   [[nodiscard]] Item* find(std::string_view name) const;
   void merge_file(const std::string& path);
+  void merge(const std::vector<ConfigValue>& values, const std::string& path);
+  void take(Item& item, const ConfigValue& value, const std::string& where);
+  [[nodiscard]] bool is_command(const std::string& name) const;
 
   CLI::App& app_;
   std::vector<std::unique_ptr<Item>> items_;

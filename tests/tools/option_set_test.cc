@@ -136,6 +136,47 @@ TEST_F(OptionSetTest, PeersMayBeATable) {
   EXPECT_EQ(line_.peers, (std::vector<std::string>{"1=a:1", "2=b:2"}));
 }
 
+TEST_F(OptionSetTest, ATableOfACommandIsForThatCommandAlone) {
+  const std::string path = write_file(
+      "groups = 5\n"
+      "batch_bytes_max = \"64KiB\"\n"
+      "[serve]\n"
+      "groups = 7\n"
+      "peers = [\"1=a:1\", \"2=b:2\"]\n"
+      "[bench]\n"
+      "outstanding = 256\n"
+      "nodes = 3\n");
+  CLI::App all;
+  CLI::App* const serve = all.add_subcommand("serve");
+  CLI::App* const bench = all.add_subcommand("bench");
+  std::uint32_t serve_groups = 1, bench_groups = 1, outstanding = 1, nodes = 1;
+  std::uint64_t serve_batch = 0, bench_batch = 0;
+  std::vector<std::string> peers;
+  OptionSet serve_options(*serve), bench_options(*bench);
+  serve_options.number("groups", serve_groups, {1, 100}, "");
+  serve_options.size("batch-bytes-max", serve_batch, {}, "");
+  serve_options.list("peer", peers, "ID=HOST:PORT", "");
+  bench_options.number("groups", bench_groups, {1, 100}, "");
+  bench_options.size("batch-bytes-max", bench_batch, {}, "");
+  bench_options.number("outstanding", outstanding, {}, "");
+  bench_options.number("nodes", nodes, {}, "");
+  all.parse(std::vector<std::string>{path, "--config", "serve"});  // CLI11 takes them reversed
+  serve_options.resolve();
+  all.parse(std::vector<std::string>{path, "--config", "bench"});
+  bench_options.resolve();
+  EXPECT_EQ(serve_groups, 7u);
+  EXPECT_EQ(bench_groups, 5u);
+  EXPECT_EQ(serve_batch, 65'536u);
+  EXPECT_EQ(bench_batch, 65'536u);
+  EXPECT_EQ(peers, (std::vector<std::string>{"1=a:1", "2=b:2"}));
+  EXPECT_EQ(outstanding, 256u);
+  EXPECT_EQ(nodes, 3u);
+}
+
+TEST_F(OptionSetTest, ATableOfNobodyIsAMistake) {
+  EXPECT_NE(mistake_in_file("[serf]\ngroups = 7\n").find("serf"), std::string::npos);
+}
+
 TEST_F(OptionSetTest, CommandLineIsStrongerThanTheFile) {
   line_.parse({"--groups", "3", "--peer", "9=z:9", "--config",
                write_file("groups = 5\ndata_dir = \"/f\"\npeers = [\"1=a:1\"]\n")});
