@@ -24,6 +24,7 @@ class Command {
 [[nodiscard]] std::unique_ptr<Command> make_status_command();
 [[nodiscard]] std::unique_ptr<Command> make_pipe_command();
 [[nodiscard]] std::unique_ptr<Command> make_bench_command();
+[[nodiscard]] std::unique_ptr<Command> make_tune_command();
 [[nodiscard]] std::unique_ptr<Command> make_trim_command();
 [[nodiscard]] std::unique_ptr<Command> make_inspect_command();
 

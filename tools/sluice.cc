@@ -25,9 +25,9 @@ struct Subcommand {
 
 std::vector<Subcommand> declare_all(CLI::App& app) {
   std::vector<Subcommand> all;
-  for (auto* make :
-       {make_serve_command, make_append_command, make_read_command, make_status_command,
-        make_pipe_command, make_bench_command, make_trim_command, make_inspect_command}) {
+  for (auto* make : {make_serve_command, make_append_command, make_read_command,
+                     make_status_command, make_pipe_command, make_bench_command, make_tune_command,
+                     make_trim_command, make_inspect_command}) {
     Subcommand& one = all.emplace_back();
     one.command = make();
     one.app = app.add_subcommand(one.command->name(), one.command->summary());

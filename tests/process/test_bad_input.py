@@ -34,13 +34,13 @@ class UsageTest(ProcessTest):
         return self.assert_one_clear_line(done.stderr)
 
     def test_every_command_has_help(self):
-        for command in ("serve", "append", "read", "status", "pipe", "bench", "inspect"):
+        for command in ("serve", "append", "read", "status", "pipe", "bench", "tune", "inspect"):
             done = self.sluice(command, "--help", check=0)
             self.assertIn(b"--", done.stdout)
             self.assertEqual(done.stderr, b"")
 
     def test_an_unknown_option_or_command_is_bad_usage(self):
-        for command in ("serve", "append", "read", "status", "pipe", "bench", "inspect"):
+        for command in ("serve", "append", "read", "status", "pipe", "bench", "tune", "inspect"):
             self.assertIn("--no-such-option",
                           self.refused(command, "--no-such-option", status=2))
         self.refused("no-such-command", status=2)

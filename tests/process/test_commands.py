@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import unittest
+import xml.etree.ElementTree
 
 from harness.case import ProcessTest
 from harness.env import BINARY, die_with_parent, free_port, seconds, wait_until
@@ -167,19 +168,137 @@ class StopTest(ProcessTest):
 
 
 class BenchTest(ProcessTest):
-    def test_the_embedded_cluster_measures_and_verifies(self):
+    SMALL = ("--segment-bytes", "1MiB", "--batch-bytes-max", "64KiB", "--entry-bytes", 100,
+             "--outstanding", 64)
+
+    def bench(self, *options, check=0):
         directory = os.path.join(self.directory, "bench")
-        done = self.sluice("bench", "--seconds", 2, "--entry-bytes", 100, "--outstanding", 64, "--json",
-                           "--data-dir", directory, timeout_s=90, check=0)
+        return self.sluice("bench", "--data-dir", directory, *self.SMALL, *options, timeout_s=120,
+                           check=check)
+
+    def test_the_embedded_cluster_measures_and_verifies(self):
+        plot = os.path.join(self.directory, "latency.svg")
+        done = self.bench("--seconds", 2, "--json", "--plot", plot)
         report = json.loads(done.stdout)
         for key in ("entries_per_s", "bytes_per_s", "latency_ms", "flushes_per_s",
                     "entries_per_flush", "cpu_us_per_entry", "client_cpu_us_per_entry", "durable",
-                    "verified"):
+                    "verified", "latency_curve", "stages", "warm_up", "mode"):
             self.assertIn(key, report)
-        self.assertEqual(set(report["latency_ms"]) & {"p50", "p90", "p99", "p999", "max"},
-                         {"p50", "p90", "p99", "p999", "max"})
+        self.assertEqual(set(report["latency_ms"]), {"p50", "p90", "p99", "p999", "p9999", "max"})
         self.assertIs(report["verified"], True)
         self.assertGreater(report["entries_per_s"], 0)
+        self.assertEqual(report["mode"], "closed")
+        self.assertIsInstance(report["recycled"], bool)
+        self.assertIn("recycled", report["warm_up"])
+        for stage in ("queue_ms", "disk_ms", "follower_ms", "commit_ms", "reply_ms"):
+            self.assertGreater(report["stages"][stage]["count"], 0, stage)
+        for sizes in ("chunk_entries", "chunk_bytes"):
+            stage = report["stages"][sizes]
+            self.assertEqual(sum(b["count"] for b in stage["buckets"]), stage["count"])
+        self.assertEqual(report["stages"]["chunk_bytes"]["p50"] % 4096, 0)
+        curve = report["latency_curve"]
+        self.assertEqual(curve[-1]["ms"], report["latency_ms"]["max"])
+        self.assertEqual([p["ms"] for p in curve], sorted(p["ms"] for p in curve))
+        self.assertEqual(xml.etree.ElementTree.parse(plot).getroot().tag,
+                         "{http://www.w3.org/2000/svg}svg")
+
+    def test_an_earlier_run_is_compared(self):
+        first = self.bench("--seconds", 0.3, "--warmup-seconds", 0.1, "--json")
+        path = os.path.join(self.directory, "old.json")
+        with open(path, "wb") as file:
+            file.write(first.stdout)
+        second = self.bench("--seconds", 0.3, "--warmup-seconds", 0.1, "--rate", 500, "--compare",
+                            path)
+        self.assertIn(b"open loop", second.stdout)
+        self.assertIn(b"ratio", second.stdout)
+        self.assertIn(b"not measured alike: rate", second.stdout)
+        third = self.bench("--seconds", 0.3, "--warmup-seconds", 0.1, "--json", "--compare", path)
+        compared = json.loads(third.stdout)["compared"]["entries/s"]
+        self.assertAlmostEqual(compared["ratio"], compared["now"] / compared["before"])
+        with open(path, "w") as file:
+            file.write("{}")
+        done = self.bench("--seconds", 0.3, "--compare", path, check=2)
+        self.assertIn("old.json", self.assert_one_clear_line(done.stderr))
+
+    def test_the_status_of_a_node_has_the_stages(self):
+        cluster = self.cluster()
+        self.append_ok(cluster.pipe(), "x")
+        nodes = json.loads(self.sluice("status", "--json", "--cluster",
+                                       ",".join(cluster.addresses()), check=0).stdout)
+        leaders = [n for n in nodes if n["stages"]["commit_ms"] is not None]
+        self.assertEqual(len(leaders), 1, "only the leader has committed for a client")
+        for stage in ("queue_ms", "disk_ms", "follower_ms", "reply_ms", "chunk_bytes"):
+            self.assertIsNotNone(leaders[0]["stages"][stage], stage)
+        for node in nodes:
+            self.assertIsNotNone(node["stages"]["disk_ms"], "each of them has written")
+
+
+class TuneTest(ProcessTest):
+    def tune(self, *options, check=0):
+        return self.sluice("tune", "--data-dir", os.path.join(self.directory, "tune"), *options,
+                           timeout_s=180, check=check)
+
+    def test_it_writes_a_file_that_serve_and_bench_take(self):
+        out = os.path.join(self.directory, "sluice.toml")
+        done = self.tune("--seconds", 8, "--out", out, "--nodes", 1, "--json")
+        report = json.loads(done.stdout)
+        self.assertGreater(len(report["points"]), 0)
+        self.assertEqual(report["chosen"]["fsync"], "always")
+        self.assertIn(report["chosen"], report["points"])
+        self.assertEqual(len(report["disk"]["writes"]), 15)
+        plot = os.path.join(self.directory, "sluice.svg")
+        self.assertEqual(xml.etree.ElementTree.parse(plot).getroot().tag,
+                         "{http://www.w3.org/2000/svg}svg")
+        self.assertEqual(os.listdir(os.path.join(self.directory, "tune")), [], "nothing is left")
+
+        done = self.sluice("bench", "--config", out, "--data-dir",
+                           os.path.join(self.directory, "bench"), "--seconds", 0.3,
+                           "--warmup-seconds", 0.1, "--json", timeout_s=60, check=0)
+        options = json.loads(done.stdout)["options"]
+        for key in ("batch_bytes_max", "writes_inflight_max", "inflight_bytes_max", "outstanding",
+                    "fsync"):
+            self.assertEqual(options[key], report["chosen"][key], key)
+        self.assertEqual(options["nodes"], 1)
+
+        with open(out, "a") as file:
+            file.write("\n[serve]\ngroups = 3\n")
+        cluster = self.cluster(start=False)
+        for node in cluster.nodes.values():
+            node.options["config"] = out
+            for option in ("groups", "segment-bytes"):
+                node.options.pop(option, None)
+        cluster.start()
+        cluster.wait_for_leader(2)
+        self.append_ok(cluster.pipe(), "x")
+
+        done = self.tune("--seconds", 1, "--out", out, check=2)
+        self.assertIn("--force", self.assert_one_clear_line(done.stderr))
+
+    def test_an_interrupt_ends_it_with_what_it_has(self):
+        out = os.path.join(self.directory, "cut.toml")
+        tune = subprocess.Popen(
+            [BINARY, "tune", "--data-dir", os.path.join(self.directory, "tune"), "--seconds", "600",
+             "--nodes", "1", "--out", out],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=die_with_parent)
+        seen = b""
+        while b"entries/s" not in seen:  # the first point is measured
+            line = tune.stderr.readline()
+            self.assertTrue(line, seen)
+            seen += line
+        tune.send_signal(signal.SIGINT)
+        stdout, stderr = tune.communicate(timeout=seconds(60))
+        self.assertEqual(tune.returncode, 0, stderr)
+        self.assertIn(b"the search was cut short", stdout)
+        with open(out) as file:
+            self.assertIn("cut short", file.read())
+        self.assertEqual(os.listdir(os.path.join(self.directory, "tune")), [], "nothing is left")
+
+    def test_mistakes_are_bad_usage(self):
+        for options, named in ((("--p99", "fast"), "500us"), (("--p99", "5"), "500us"),
+                               (("--p99", "5ms", "--throughput"), "choose one"),
+                               (("--out", "x.svg"), "same file"), (("--seconds", 0), "--seconds")):
+            done = self.tune(*options, check=2)
+            self.assertIn(named, self.assert_one_clear_line(done.stderr))
 
 
 if __name__ == "__main__":

@@ -84,7 +84,11 @@ TEST(Command, HelpOfEachSubcommandNamesEachOption) {
       {"bench",
        {"--cluster", "--nodes", "--groups", "--entry-bytes", "--outstanding", "--batch-bytes-max",
         "--rate", "--seconds", "--fsync", "--data-dir", "--json", "--warmup-seconds", "--producer",
-        "--keep", "--config"}},
+        "--keep", "--config", "--plot", "--compare", "--writes-inflight-max",
+        "--inflight-bytes-max"}},
+      {"tune",
+       {"--data-dir", "--p99", "--throughput", "--entry-bytes", "--seconds", "--out", "--force",
+        "--plot", "--json", "--nodes"}},
       {"trim", {"--cluster", "--group", "--first", "--config"}},
       {"inspect", {"DIR", "--json", "--config"}},
   };
