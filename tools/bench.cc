@@ -68,6 +68,9 @@ void Bench::declare_cluster(OptionSet& options) {
                  "group commits on their way to the disk at once, of the nodes that bench starts");
   options.size("inflight-bytes-max", asked_.inflight_bytes_max, {1u << 16, 1ull << 40},
                "bytes sent to a follower without its answer, of the nodes that bench starts");
+  options.flag("in-process", asked_.in_process,
+               "run the first node and the load in this process, on one thread, as a program does "
+               "that embeds a node; that node has to lead every group");
   options.flag("keep", settings_.keep, "leave the directories of the nodes behind");
 }
 

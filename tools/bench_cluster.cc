@@ -115,7 +115,9 @@ BenchCluster::BenchCluster(const Options& options) : options_(options) {
       addresses_.push_back(fmt::format("127.0.0.1:{}", port));
       peers.push_back(fmt::format("--peer={}={}", addresses_.size(), addresses_.back()));
     }
-    for (std::uint32_t node = 1; node <= options.nodes; ++node) start_node(node, peers);
+    if (options.without_first) pids_.push_back(0);
+    for (auto node = static_cast<std::uint32_t>(pids_.size() + 1); node <= options.nodes; ++node)
+      start_node(node, peers);
   } catch (...) {
     clear_away();
     throw;

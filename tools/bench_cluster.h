@@ -14,6 +14,7 @@ class BenchCluster {
  public:
   struct Options {
     std::uint32_t nodes = 3;
+    bool without_first = false;              // node 1 is started by the caller
     std::string data_dir;                    // where the run's own directory is made; empty: chosen
     bool keep = false;                       // leave the directory behind
     std::vector<std::string> serve_options;  // for every node, as on the command line of serve

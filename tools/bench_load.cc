@@ -52,33 +52,6 @@ std::uint64_t BenchLoad::unsent_now() const {
   return static_cast<std::uint64_t>(std::ceil(static_cast<double>(late_ns) / 1e9 * options_.rate));
 }
 
-void BenchLoad::submit(client::Client& client, std::uint64_t now_ns) {
-  if (options_.rate <= 0) {
-    while (running_ && !free_.empty()) send(client, now_ns);
-    return;
-  }
-  for (std::uint64_t due = next_due_ns(); due != 0 && due <= now_ns; due = next_due_ns())
-    send(client, due);
-}
-
-void BenchLoad::send(client::Client& client, std::uint64_t from_ns) {
-  if (next_number_ > AckedIndex::kNumberMax) return stop();
-  const std::uint32_t tag = free_.back();
-  free_.pop_back();
-  const std::uint64_t number = next_number_++;
-  const auto group = static_cast<std::uint32_t>(number % options_.groups);
-  slots_[tag] = {number, from_ns};
-  client::AppendOptions append;
-  append.group = GroupId(group);
-  append.timeout_ms = options_.timeout_ms;
-  if (options_.producers) {
-    append.producer = producers_[group].id;
-    append.sequence = producers_[group].next;
-    producers_[group].next = append.sequence.next();
-  }
-  client.append(tag, append, payload_.entry(number));
-}
-
 void BenchLoad::on_append(std::uint64_t tag, const client::AppendOutcome& outcome,
                           std::uint64_t now_ns) {
   const Slot slot = slots_[tag];

@@ -34,8 +34,10 @@ class BenchLoad {
 
   /// From now on entries are due. `now_ns` is monotonic_ns().
   void start(std::uint64_t now_ns);
-  /// Hands the client what is due and has a slot. Call once per loop.
-  void submit(client::Client& client, std::uint64_t now_ns);
+  /// Hands the client what is due and has a slot. Call once per loop. `client` is a client::Client,
+  /// or whatever else has its append().
+  template <class Client>
+  void submit(Client& client, std::uint64_t now_ns);
   /// Nothing falls due from `end_ns` on. Open loop: what was due before and had no slot still goes
   /// out through submit(), so that a stall at the end shows. Closed loop: as stop().
   void finish(std::uint64_t end_ns);
@@ -78,7 +80,8 @@ class BenchLoad {
   static constexpr std::uint64_t kNever = ~std::uint64_t{0};
   [[nodiscard]] std::uint64_t due_ns(std::uint64_t number) const;
   [[nodiscard]] std::uint64_t unsent_now() const;
-  void send(client::Client& client, std::uint64_t from_ns);
+  template <class Client>
+  void send(Client& client, std::uint64_t from_ns);
   void renew(Producer& producer);
 
   const Options options_;
@@ -99,5 +102,34 @@ class BenchLoad {
   std::uint64_t unsent_ = 0;
   bool contradicted_ = false;
 };
+
+template <class Client>
+void BenchLoad::submit(Client& client, std::uint64_t now_ns) {
+  if (options_.rate <= 0) {
+    while (running_ && !free_.empty()) send(client, now_ns);
+    return;
+  }
+  for (std::uint64_t due = next_due_ns(); due != 0 && due <= now_ns; due = next_due_ns())
+    send(client, due);
+}
+
+template <class Client>
+void BenchLoad::send(Client& client, std::uint64_t from_ns) {
+  if (next_number_ > AckedIndex::kNumberMax) return stop();
+  const std::uint32_t tag = free_.back();
+  free_.pop_back();
+  const std::uint64_t number = next_number_++;
+  const auto group = static_cast<std::uint32_t>(number % options_.groups);
+  slots_[tag] = {number, from_ns};
+  client::AppendOptions append;
+  append.group = GroupId(group);
+  append.timeout_ms = options_.timeout_ms;
+  if (options_.producers) {
+    append.producer = producers_[group].id;
+    append.sequence = producers_[group].next;
+    producers_[group].next = append.sequence.next();
+  }
+  client.append(tag, append, payload_.entry(number));
+}
 
 }  // namespace sluice::tools

@@ -23,6 +23,7 @@ std::vector<PlotPoint> latency_curve(const Histogram& latency) {
 Json options_json(const BenchReport& report) {
   Json options;
   options["embedded"] = report.embedded;
+  options["client"] = report.in_process ? "in-process" : "network";
   options["nodes"] = report.nodes;
   options["groups"] = report.groups;
   options["shards"] = report.embedded ? Json(report.shards) : Json();

@@ -16,6 +16,7 @@ namespace sluice::tools {
 struct BenchReport {
   // What was asked for.
   bool embedded = true;
+  bool in_process = false;  // the client, with the node that leads; else it is one of the network
   std::uint32_t nodes = 3;
   std::uint32_t groups = 1;
   std::uint32_t shards = 1;  // of an embedded cluster

@@ -16,6 +16,8 @@ namespace sluice::tools {
 namespace {
 
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
+/// --in-process: the other nodes leave it to the first to become the leader.
+constexpr const char* kOthersElectionTimeout = "--election-timeout-ms=3000";
 constexpr std::uint64_t kReadyNs = 60 * kSecondNs;
 /// Data of entries without an answer: they are all in memory, here and on the nodes.
 constexpr std::uint64_t kOutstandingBytesMax = 4ull << 30;
@@ -61,6 +63,8 @@ void check_settings(BenchSettings& settings) {
   if (report.entry_bytes + 128 > report.batch_bytes_max)
     throw UsageError(fmt::format("--entry-bytes {} does not fit in --batch-bytes-max {}",
                                  report.entry_bytes, size_text(report.batch_bytes_max)));
+  if (report.in_process && (!report.embedded || report.shards != 1))
+    throw UsageError("--in-process needs a cluster of its own, and --shards 1: the load runs on one");
   if (report.embedded && report.groups / report.shards > kGroupsPerShardMax)
     throw UsageError(fmt::format("--groups {} are too many for --shards {}; use more --shards",
                                  report.groups, report.shards));
@@ -93,6 +97,7 @@ BenchReport BenchRun::run() {
     if (report_.problem.empty()) report_.problem = verify(loop, load, payload);
     report_.verified = report_.problem.empty();
   }
+  own_node_.reset();
   cluster_.reset();
   return std::move(report_);
 }
@@ -111,7 +116,10 @@ void BenchRun::start_cluster() {
                           fmt::format("--writes-inflight-max={}", report_.writes_inflight_max),
                           fmt::format("--inflight-bytes-max={}", report_.inflight_bytes_max)};
   if (!settings_.pin) wanted.serve_options.emplace_back("--no-pin");
+  wanted.without_first = report_.in_process;
+  if (report_.in_process) wanted.serve_options.emplace_back(kOthersElectionTimeout);
   cluster_.emplace(wanted);
+  if (report_.in_process) start_own_node();
   settings_.target.cluster = cluster_->addresses();
   settings_.target.cluster_id = cluster_->name();
   report_.data_dir = cluster_->directory();
@@ -124,6 +132,27 @@ void BenchRun::start_cluster() {
                "WARNING: {} is in memory (tmpfs): the figures say nothing about durable writes; "
                "choose a --data-dir on a disk\n",
                cluster_->directory());
+}
+
+void BenchRun::start_own_node() {
+  Config config;
+  config.node_id = NodeId(1);
+  config.cluster_name = cluster_->name();
+  config.data_dir = cluster_->directory() + "/node-1";
+  config.listen = cluster_->addresses().front();
+  for (const std::string& address : cluster_->addresses())
+    config.peers.push_back({NodeId(static_cast<std::uint32_t>(config.peers.size() + 1)), address});
+  config.groups = report_.groups;
+  config.shards = 1;
+  config.pin = settings_.pin;
+  config.fsync = fsync_policy(report_.fsync);
+  config.batch_bytes_max = static_cast<std::uint32_t>(report_.batch_bytes_max);
+  config.segment_bytes = report_.segment_bytes;
+  config.writes_inflight_max = report_.writes_inflight_max;
+  config.inflight_bytes_max = report_.inflight_bytes_max;
+  auto started = Engine::start(config);
+  if (!started) throw Failure(started.error());
+  own_node_ = std::move(*started);
 }
 
 void BenchRun::turn(ClientLoop& loop) {
@@ -141,6 +170,7 @@ bool BenchRun::is_ready(const std::vector<client::NodeStatus>& nodes) const {
   std::vector<bool> led(report_.groups);
   for (const client::NodeStatus& node : nodes) {
     if (!node.reachable) return false;
+    if (own_node_ && node.node != NodeId(1)) continue;  // whoever else leads, we could not append
     for (const client::GroupState& group : node.groups)
       if (group.role == 3 && group.group.value() < led.size()) led[group.group.value()] = true;
   }
@@ -156,8 +186,9 @@ void BenchRun::wait_ready(ClientLoop& loop) {
     if (monotonic_ns() > give_up_ns)
       throw Failure(fmt::format(
           "the cluster is not ready after {} s: every node must be reachable and each of the {} "
-          "groups must have a leader",
-          kReadyNs / kSecondNs, report_.groups));
+          "groups must have a leader{}",
+          kReadyNs / kSecondNs, report_.groups,
+          own_node_ ? ", which must be the node in this process" : ""));
     turn(loop);  // up to a tick
   }
   know_nodes();
@@ -180,8 +211,9 @@ BenchRun::Snapshot BenchRun::snapshot(ClientLoop& loop, const BenchLoad& load) {
   Snapshot now;
   now.at_ns = monotonic_ns();
   now.nodes_cpu_ns = cluster_ ? cluster_->cpu_ns() : 0;
-  now.client_cpu_ns = own_cpu_ns();
-  now.acknowledged = load.acknowledged();
+  // In one process a client cannot be told from its node.
+  (own_node_ ? now.nodes_cpu_ns : now.client_cpu_ns) += own_cpu_ns();
+  at_load([&] { now.acknowledged = load.acknowledged(); });
   board_.ask(loop.client(), settings_.target.cluster.size(), settings_.target.timeout_ms);
   return now;
 }
@@ -196,9 +228,12 @@ void BenchRun::run_load(ClientLoop& loop, BenchLoad& load) {
     return from_ns + static_cast<std::uint64_t>(seconds * 1e9);
   };
   Histogram ignored;
-  load.start(monotonic_ns());
+  if (own_node_)
+    local_.emplace(*own_node_, load, report_.entry_bytes, report_.outstanding, report_.groups,
+                   report_.batch_bytes_max);
+  at_load([&] { load.start(monotonic_ns()); });
   drive(loop, load, after(monotonic_ns(), settings_.warm_up_s), ignored, "warm-up");
-  load.take_recent(ignored);
+  at_load([&] { load.take_recent(ignored); });
 
   // The answers about the nodes' counters come a moment later, while the load goes on: the same
   // moment at the beginning and at the end.
@@ -208,10 +243,11 @@ void BenchRun::run_load(ClientLoop& loop, BenchLoad& load) {
   const client::NodeStatus node_begin = board_.nodes()[main_node_];
   drive(loop, load, after(begin.at_ns, report_.seconds), latency, "measuring");
   bar_.clear();
-  load.take_recent(latency);
+  at_load([&] { load.take_recent(latency); });
   const Snapshot end = snapshot(loop, load);
-  load.finish(end.at_ns);
+  at_load([&] { load.finish(end.at_ns); });
   drain(loop, load);
+  local_.reset();
   // All of these were due before the end: without them a stall that lasts until then is not seen.
   if (report_.rate > 0) load.take_recent(latency);
 
@@ -246,13 +282,16 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
                      std::string_view what, const std::function<bool()>& enough) {
   const std::uint64_t began_ns = monotonic_ns();
   std::uint64_t line_ns = began_ns, asked_ns = began_ns;
-  std::uint64_t line_acknowledged = load.acknowledged();
+  std::uint64_t line_acknowledged = 0;
+  at_load([&] { line_acknowledged = load.acknowledged(); });
   const auto share_at = [&](std::uint64_t now) {
     return static_cast<double>(now - began_ns) / static_cast<double>(until_ns - began_ns);
   };
   for (std::uint64_t now = began_ns; now < until_ns; now = monotonic_ns()) {
-    load.submit(loop.client(), now);
-    if (const std::uint64_t due = load.next_due_ns(); due != 0) loop.wake_at(due);
+    if (!local_) {
+      load.submit(loop.client(), now);
+      if (const std::uint64_t due = load.next_due_ns(); due != 0) loop.wake_at(due);
+    }
     loop.wake_at(until_ns);
     turn(loop);
     if (enough && turn_ns() - asked_ns >= kSecondNs / 10) {
@@ -261,24 +300,30 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
     }
     const std::uint64_t since_ns = turn_ns() - line_ns;
     if (since_ns < (bar_.visible() ? kSecondNs / 4 : kSecondNs)) continue;
-    const double rate = static_cast<double>(load.acknowledged() - line_acknowledged) * 1e9 /
+    Histogram recent;
+    std::uint64_t acknowledged = 0;
+    at_load([&] {
+      load.take_recent(recent);
+      acknowledged = load.acknowledged();
+    });
+    const double rate = static_cast<double>(acknowledged - line_acknowledged) * 1e9 /
                         static_cast<double>(since_ns);
-    show(load, what, share_at(turn_ns()), rate);
-    load.take_recent(latency);
+    show(recent, what, share_at(turn_ns()), rate);
+    latency.merge(recent);
     line_ns = turn_ns();
-    line_acknowledged = load.acknowledged();
+    line_acknowledged = acknowledged;
   }
 }
 
 /// On a terminal one line that is drawn again and again, else a line each second.
-void BenchRun::show(const BenchLoad& load, std::string_view what, double share,
+void BenchRun::show(const Histogram& recent, std::string_view what, double share,
                     double entries_per_s) {
   if (settings_.quiet) return;
   const std::string line = fmt::format(
       "{:<9} {:>10} entries/s  {:7.1f} MB/s  p50 {:7.2f} ms  p99 {:7.2f} ms", what,
       with_commas(entries_per_s), entries_per_s * static_cast<double>(shown_entry_bytes_) / 1e6,
-      static_cast<double>(load.recent().percentile(0.5)) / 1e6,
-      static_cast<double>(load.recent().percentile(0.99)) / 1e6);
+      static_cast<double>(recent.percentile(0.5)) / 1e6,
+      static_cast<double>(recent.percentile(0.99)) / 1e6);
   if (bar_.visible()) {
     bar_.show_line(
         fmt::format("{} {}", bar_text(static_cast<std::uint64_t>(share * 1000), 1000, 12), line));
@@ -291,11 +336,13 @@ void BenchRun::drain(ClientLoop& loop, BenchLoad& load) {
   // A rate far above what the cluster takes may have left more behind than it can catch up with.
   const std::uint64_t give_up_ns =
       monotonic_ns() + std::uint64_t{settings_.target.timeout_ms} * (kSecondNs / 1000);
-  while (load.behind() || !load.idle() || !board_.complete()) {
+  for (bool busy = true; busy || !board_.complete(); turn(loop)) {
     const std::uint64_t now = monotonic_ns();
-    if (load.behind() && now >= give_up_ns) load.stop();
-    load.submit(loop.client(), now);
-    turn(loop);
+    at_load([&] {
+      if (load.behind() && now >= give_up_ns) load.stop();
+      if (!local_) load.submit(loop.client(), now);
+      busy = load.behind() || !load.idle();
+    });
   }
 }
 

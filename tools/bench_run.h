@@ -9,8 +9,10 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "tools/bench_cluster.h"
 #include "tools/bench_load.h"
+#include "tools/bench_local.h"
 #include "tools/bench_report.h"
 #include "tools/bench_verify.h"
 #include "tools/client_loop.h"
@@ -54,6 +56,7 @@ class BenchRun : private client::Events {
   struct Snapshot;
 
   void start_cluster();
+  void start_own_node();
   void wait_ready(ClientLoop& loop);
   [[nodiscard]] bool is_ready(const std::vector<client::NodeStatus>& nodes) const;
   void know_nodes();
@@ -69,10 +72,15 @@ class BenchRun : private client::Events {
   /// times a second), with a line on stderr.
   void drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, Histogram& latency,
              std::string_view what, const std::function<bool()>& enough = {});
-  void show(const BenchLoad& load, std::string_view what, double share, double entries_per_s);
+  void show(const Histogram& recent, std::string_view what, double share, double entries_per_s);
   void drain(ClientLoop& loop, BenchLoad& load);
   /// Compares all that `load` got acknowledged. Empty, or what is wrong.
   [[nodiscard]] std::string verify(ClientLoop& loop, const BenchLoad& load, BenchPayload& payload);
+  /// The load belongs to one thread: this one, or that of the shard which it moved in with.
+  void at_load(const std::function<void()>& what) {
+    if (local_) return local_->run(what);
+    what();
+  }
   /// Also asks the nodes for their counters; the answers come to board_ while the load goes on.
   Snapshot snapshot(ClientLoop& loop, const BenchLoad& load);
   void summarise(const Snapshot& begin, const Snapshot& end, const client::NodeStatus& node_begin,
@@ -98,6 +106,8 @@ class BenchRun : private client::Events {
   BenchSettings settings_;
   BenchReport& report_ = settings_.report;
   std::optional<BenchCluster> cluster_;
+  std::unique_ptr<Engine> own_node_;   // --in-process: node 1
+  std::optional<BenchLocal> local_;    // and the load in it, while it is measured
   BenchLoad* load_ = nullptr;
   BenchVerify* verify_ = nullptr;
   StatusBoard board_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <string>
 #include <thread>
 #include <vector>
@@ -240,12 +241,15 @@ TEST_F(LocalClientDeathTest, AnEngineDoesNotEndBeforeItsClients) {
   GTEST_SKIP() << "the thread sanitizer has threads of its own in the process that is to die";
 #endif
   testing::FLAGS_gtest_death_test_style = "threadsafe";
+  // Who dies leaves it behind.
+  const std::string directory = "./engine-test-death";
   EXPECT_DEATH(
       {
-        start({});
+        start({.directory = directory});
         nodes_.reset();
       },
       "local_clients_ == 0");
+  std::filesystem::remove_all(directory);
 }
 
 }  // namespace

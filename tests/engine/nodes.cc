@@ -62,9 +62,13 @@ struct Reader : client::Events {
 
 Nodes::Nodes(const Options& options) {
   // Below the working directory, which is on the disk that is built on: /tmp may be in memory.
-  std::string pattern = "./engine-test-XXXXXX";
-  SLUICE_CHECK(::mkdtemp(pattern.data()) != nullptr);
-  directory_ = pattern;
+  directory_ = options.directory;
+  if (directory_.empty()) {
+    std::string pattern = "./engine-test-XXXXXX";
+    SLUICE_CHECK(::mkdtemp(pattern.data()) != nullptr);
+    directory_ = pattern;
+  }
+  std::filesystem::create_directories(directory_);
   Config config;
   config.cluster_name = "engine-test";
   config.groups = options.groups;

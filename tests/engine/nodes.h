@@ -31,6 +31,7 @@ class Nodes {
     std::uint32_t shards = 1;
     std::uint32_t batch_bytes_max = 1u << 20;
     std::uint64_t uncommitted_bytes_max = 32u << 20;
+    std::string directory{};  // empty: one of its own, below the working directory
   };
   explicit Nodes(const Options& options);
   ~Nodes();

@@ -202,6 +202,16 @@ class BenchTest(ProcessTest):
         self.assertEqual(xml.etree.ElementTree.parse(plot).getroot().tag,
                          "{http://www.w3.org/2000/svg}svg")
 
+    def test_the_load_runs_in_the_process_of_the_leader(self):
+        report = json.loads(self.bench("--seconds", 1, "--warmup-seconds", 0.2, "--groups", 2,
+                                       "--in-process", "--json").stdout)
+        self.assertEqual(report["options"]["client"], "in-process")
+        self.assertIs(report["verified"], True)
+        self.assertGreater(report["entries_per_s"], 0)
+        self.assertGreater(report["stages"]["commit_ms"]["count"], 0)
+        done = self.bench("--in-process", "--shards", 2, check=2)
+        self.assertIn("--shards 1", self.assert_one_clear_line(done.stderr))
+
     def test_an_earlier_run_is_compared(self):
         first = self.bench("--seconds", 0.3, "--warmup-seconds", 0.1, "--json")
         path = os.path.join(self.directory, "old.json")
