@@ -10,6 +10,8 @@ namespace {
 /// A dial that takes longer than this is not waited for while others may answer.
 constexpr std::uint64_t kPatienceNs = 150'000'000;
 constexpr std::uint32_t kShardsMax = 1024;
+/// So many answers in a row that name no leader, or a wrong one: the next node in the list is asked.
+constexpr std::uint32_t kDenialsMax = 3;
 /// Less than this holds no entry worth the name; a node that says so is not one of ours.
 constexpr std::uint32_t kBatchBytesLeast = 128;
 
@@ -250,6 +252,13 @@ bool Router::on_not_leader(GroupRoute& group, const Connection& connection, Node
   group.named = hint == self ? kNoNode : hint;
   const bool others_news = group.leader != kNoNode && group.leader != self;
   if (others_news) return true;  // somebody else was named meanwhile
+  // Nodes that are cut off from the others may name each other for ever.
+  if (++group.denials == kDenialsMax) {
+    group.denials = 0;
+    group.leader = kNoNode;
+    group.guess = (group.guess + 1) % addresses_.size();
+    return false;
+  }
   group.leader = group.named;
   if (group.leader == kNoNode && group.guess == at) group.guess = (at + 1) % addresses_.size();
   return group.leader != kNoNode;
@@ -257,6 +266,7 @@ bool Router::on_not_leader(GroupRoute& group, const Connection& connection, Node
 
 void Router::on_leader(GroupRoute& group, const Connection& connection) {
   group.leader = addresses_[connection.place().address].node;
+  group.denials = 0;
 }
 
 }  // namespace sluice::client

@@ -21,10 +21,11 @@ namespace sluice::client {
 /// What is known of one group, over all its producers and readers. Lives as long as the client.
 struct GroupRoute {
   GroupId group;
-  NodeId leader;          // kNoNode: not known, or not reached
-  NodeId named;           // who leads it, as the last node said that does not
-  std::size_t guess = 0;  // the address to try while no leader is known
-  Index read_commit;      // the highest that a read without `node` has shown
+  NodeId leader;              // kNoNode: not known, or not reached
+  NodeId named;               // who leads it, as the last node said that does not
+  std::size_t guess = 0;      // the address to try while no leader is known
+  std::uint32_t denials = 0;  // answers in a row that named no leader, or a wrong one
+  Index read_commit;          // the highest that a read without `node` has shown
 };
 
 struct Route {

@@ -55,6 +55,24 @@ TEST_F(ClientOrder, TwoNodesThatNameEachOtherAreNotAskedInACircleWithoutPause) {
   EXPECT_LE(a.appends.size(), 25u);
 }
 
+// Found by the simulator (liveness seed 173597777202256): a deposed leader that is cut off from the
+// others knows of no leader, and the follower beside it names it for ever.
+TEST_F(ClientOrder, S20_NodesThatNameADeposedLeaderDoNotHideTheNextOne) {
+  start();
+  for (const std::uint32_t named_by_the_deposed : {0u, 2u}) {
+    a.on_append = [&](const Received& batch) {
+      a.refuse(batch, Errc::kNotLeader, named_by_the_deposed);
+    };
+    b.on_append = [&](const Received& batch) { b.refuse(batch, Errc::kNotLeader, 1); };
+    c.on_append = [&](const Received& batch) { c.refuse(batch, Errc::kNotLeader, 1); };
+    append(1 + named_by_the_deposed, "x");
+    flush(500);
+    c.on_append = [&](const Received& batch) { c.ok(batch, 7); };
+    io.run_ms(500);
+    EXPECT_EQ(events.outcome(1 + named_by_the_deposed), "ok 7");
+  }
+}
+
 TEST_F(ClientOrder, S47_WhatIsUnknownWithAProducerIsSentAgainToTheNextLeaderInOrder) {
   start();
   settle_on_a();
