@@ -216,8 +216,7 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
   };
 
   void attach(ShardId shard, std::size_t way) {
-    ways_[way]->mailbox = host_.attach(shard, ways_[way]->port);
-    if (ways_[way]->mailbox) return;
+    if (host_.attach(shard, ways_[way]->port, ways_[way]->mailbox)) return;
     ways_[way]->port.closed = true;
     const std::lock_guard lock(mutex_);
     --open_ports_;
