@@ -33,7 +33,7 @@ class LocalHost {
 };
 
 /// `host` and `events` outlive the client.
-/// Errors  one line that says which option to change.
+/// Errors  one line that says which option to change, or that descriptors are short.
 [[nodiscard]] std::expected<std::unique_ptr<LocalClient>, std::string> make_local_client(
     const LocalOptions& options, LocalHost& host, LocalEvents& events);
 
