@@ -326,7 +326,7 @@ TEST_F(LocalClientDeathTest, AnEventDoesNotCloseItsClient) {
         (void)events.client->append(0, {}, bytes_of("x"));
         settle(*events.client);
       },
-      "delivering_");
+      "options_.shard .. !delivering_");
 }
 
 }  // namespace
