@@ -121,12 +121,15 @@ class EngineImpl final : public Engine, private LocalHost {
             .shards = node_->shards(),
             .batch_bytes_max = config_.batch_bytes_max};
   }
-  [[nodiscard]] std::shared_ptr<shard::Mailbox> attach(ShardId id,
-                                                       shard::LocalPort& port) override {
+  [[nodiscard]] bool attach(ShardId id, shard::LocalPort& port,
+                            std::shared_ptr<shard::Mailbox>& mailbox) override {
     const std::lock_guard lock(mutex_);
     Shard* shard = shards_[id.value()];
-    if (shard == nullptr || !shard->mailbox().attach(port)) return nullptr;
-    return shard->share_mailbox();
+    if (shard == nullptr) return false;
+    mailbox = shard->share_mailbox();
+    if (mailbox->attach(port)) return true;
+    mailbox.reset();
+    return false;
   }
   void on_client_gone() override { --local_clients_; }
 

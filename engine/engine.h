@@ -29,7 +29,7 @@ class Engine {
 
   /// A client in this process (local_client.h). It ends before the Engine does. Safe from any
   /// thread. Clients of a node that has stopped are told so at their first append().
-  /// Errors  one line that says which option to change.
+  /// Errors  one line that says which option to change, or that descriptors are short.
   [[nodiscard]] virtual std::expected<std::unique_ptr<LocalClient>, std::string> local_client(
       const LocalOptions& options, LocalEvents& events) = 0;
 

@@ -6,7 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <condition_variable>
+#include <cstring>
+#include <limits>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -28,6 +31,10 @@ constexpr std::uint32_t kBatchBytesMin = 4u << 10;
 constexpr std::uint32_t kBatchesMax = 65'536;
 /// A batch has room for the tags of so many entries: one for each 16 bytes of it.
 constexpr std::uint32_t kBytesPerTag = 16;
+/// Of the buffers of one shard.
+constexpr std::uint64_t kBufferBytesMax = std::uint64_t{4} << 30;
+/// Behind it there would be no next one.
+constexpr Sequence kSequenceEnd(std::numeric_limits<std::uint64_t>::max());
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 
 client::AppendOutcome outcome_of(const wire::AppendResult& result) {
@@ -100,14 +107,14 @@ struct Way {
 
 class LocalClientImpl final : public LocalClient, private LocalPort::Home {
  public:
-  LocalClientImpl(const LocalOptions& options, LocalHost& host, LocalEvents& events)
+  /// Takes over `wake_fd`, an eventfd; -1 at home in a shard.
+  LocalClientImpl(const LocalOptions& options, int wake_fd, LocalHost& host, LocalEvents& events)
       : options_(options),
         node_(host.local_node()),
         host_(host),
         events_(events),
-        wake_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        wake_fd_(wake_fd),
         groups_(node_.groups) {
-    SLUICE_CHECK(wake_fd_ >= 0);
     gathering_.reserve(node_.groups);
     LocalPort::Home& home = *this;
     for (std::uint32_t i = 0; i < (options_.shard ? 1 : node_.shards); ++i) {
@@ -121,7 +128,7 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
   ~LocalClientImpl() override {
     silent_ = true;
     close();
-    ::close(wake_fd_);
+    if (wake_fd_ >= 0) ::close(wake_fd_);
     host_.on_client_gone();
   }
 
@@ -130,7 +137,10 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
     if (where.group.value() >= node_.groups) return Errc::kUnknownGroup;
     Way* way = way_of(where.group);
     if (way == nullptr) return Errc::kInvalidRequest;
-    if (where.producer != kNoProducer && where.sequence == Sequence{}) return Errc::kInvalidRequest;
+    if (where.producer != kNoProducer &&
+        (where.sequence == Sequence{} || where.sequence == kSequenceEnd)) {
+      return Errc::kInvalidRequest;
+    }
     if (BatchBuilder::size_for(data.size()) > options_.batch_bytes) return Errc::kTooLarge;
     if (way->port.closed.load(std::memory_order_relaxed)) return Errc::kShuttingDown;
 
@@ -139,6 +149,7 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
       Gathered& open = way->gathered[group.open];
       if (open.continues(where) && open.builder->append(data)) return take(open, tag);
       hand_over(*way, group.open);
+      ring(*way);
     }
     if (way->free.empty()) return Errc::kOverloaded;
     Gathered& open = begin(*way, where);
@@ -153,12 +164,7 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
       if (of.open != kNone) hand_over(*way_of(group), of.open);
     }
     gathering_.clear();
-    for (const auto& way : ways_) {
-      // A shard that is at home here looks into the queue anyway when it is done with us.
-      if (std::exchange(way->ring_due, false) && !options_.shard && way->mailbox) {
-        way->mailbox->ring();
-      }
-    }
+    for (const auto& way : ways_) ring(*way);
   }
 
   std::size_t poll() override {
@@ -189,14 +195,18 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
   void turn_at(std::uint64_t deadline_ns) override {
     SLUICE_CHECK(options_.shard.has_value());
     std::uint64_t& at_ns = ways_.front()->port.turn_at_ns;
+    deadline_ns = std::max<std::uint64_t>(deadline_ns, 1);  // 0 says that none is wanted
     at_ns = at_ns == 0 ? deadline_ns : std::min(at_ns, deadline_ns);
   }
 
   std::size_t pending() const override { return pending_; }
 
   void close() override {
-    if (std::exchange(close_asked_, true)) return;
+    // Not from within an event. At home in a shard those are all on its thread, and what the shard
+    // does at the moment is not for other threads to see.
+    SLUICE_CHECK(options_.shard || !delivering_);
     SLUICE_CHECK(std::this_thread::get_id() != shard_thread_.load());
+    if (std::exchange(close_asked_, true)) return;
     for (const auto& way : ways_) {
       if (way->mailbox) way->mailbox->detach(way->port);
     }
@@ -216,8 +226,7 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
   };
 
   void attach(ShardId shard, std::size_t way) {
-    ways_[way]->mailbox = host_.attach(shard, ways_[way]->port);
-    if (ways_[way]->mailbox) return;
+    if (host_.attach(shard, ways_[way]->port, ways_[way]->mailbox)) return;
     ways_[way]->port.closed = true;
     const std::lock_guard lock(mutex_);
     --open_ports_;
@@ -241,14 +250,15 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
     const std::uint32_t number = way.free.back();
     way.free.pop_back();
     Gathered& open = way.gathered[number];
+    const Sequence first = where.producer == kNoProducer ? Sequence{} : where.sequence;
     open.builder.emplace(open.buffer, BatchBuilder::Options{.cluster = node_.cluster,
                                                             .group = where.group,
                                                             .producer = where.producer,
-                                                            .first_sequence = where.sequence});
+                                                            .first_sequence = first});
     open.count = 0;
     open.group = where.group;
     open.producer = where.producer;
-    open.first = where.sequence;
+    open.first = first;
     way.batches[number].follows = false;
     if (where.producer != kNoProducer) {
       for (std::uint32_t i = group.newest; i != kNone; i = way.gathered[i].older) {
@@ -275,10 +285,23 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
     way.port.submitted.push(&way.batches[number]);
   }
 
+  /// Says that batches were handed over. A shard that is at home here looks into the queue anyway
+  /// when it is done with us.
+  void ring(Way& way) {
+    if (std::exchange(way.ring_due, false) && !options_.shard && way.mailbox) way.mailbox->ring();
+  }
+
   [[nodiscard]] bool has_news() const {
     return std::ranges::any_of(ways_, [this](const auto& way) {
-      return !way->port.answered.empty() || (way->port.closed.load() && pending_ > 0);
+      return !way->port.answered.empty() || (way->port.closed.load() && has_rest(*way));
     });
+  }
+  /// Precondition: its port is closed. Whether refuse_rest() has something to refuse.
+  [[nodiscard]] bool has_rest(const Way& way) const {
+    return !way.port.submitted.empty() ||
+           std::ranges::any_of(gathering_, [&](GroupId group) {
+             return groups_[group.value()].open != kNone && way_of(group) == &way;
+           });
   }
 
   std::size_t deliver_all() {
@@ -287,7 +310,10 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
     for (const auto& way : ways_) {
       // Looked at first: what was answered before the port closed is in the queue then.
       const bool closed = way->port.closed.load();
-      while (!way->port.answered.empty()) {
+      // No more than can have been there now: what an event appends may be answered before it
+      // returns, and so on. A closed port answers nothing new.
+      for (std::size_t i = 0; (closed || i < way->batches.size()) && !way->port.answered.empty();
+           ++i) {
         LocalBatch* batch = way->port.answered.front();
         way->port.answered.pop();
         count += deliver(*way, *batch);
@@ -358,6 +384,8 @@ class LocalClientImpl final : public LocalClient, private LocalPort::Home {
   void on_closed(LocalPort&) override {
     // Notified under the lock: whoever waits destroys this object next.
     const std::lock_guard lock(mutex_);
+    // The thread ends, and its id may be the next thread's.
+    shard_thread_.store(std::thread::id{});
     --open_ports_;
     changed_.notify_all();
   }
@@ -395,6 +423,11 @@ std::string problem_of(const LocalOptions& options, const LocalNode& node) {
   if (options.batches == 0 || options.batches > kBatchesMax) {
     return "LocalOptions::batches: choose from 1 to " + std::to_string(kBatchesMax);
   }
+  if (std::uint64_t{options.batch_bytes} * options.batches > kBufferBytesMax) {
+    return "LocalOptions::batch_bytes * batches: choose at most 4 GiB (" +
+           std::to_string(kBufferBytesMax / options.batch_bytes) + " batches of " +
+           std::to_string(options.batch_bytes) + " bytes)";
+  }
   return {};
 }
 
@@ -408,7 +441,15 @@ std::expected<std::unique_ptr<LocalClient>, std::string> make_local_client(
     resolved.batch_bytes = std::min(kBatchBytesDefault, node.batch_bytes_max);
   }
   if (auto why = problem_of(resolved, node); !why.empty()) return std::unexpected(std::move(why));
-  return std::make_unique<LocalClientImpl>(resolved, host, events);
+  int wake_fd = -1;
+  if (!resolved.shard) {
+    wake_fd = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake_fd < 0) {
+      return std::unexpected("a local client cannot have an eventfd: " +
+                             std::string(std::strerror(errno)));
+    }
+  }
+  return std::make_unique<LocalClientImpl>(resolved, wake_fd, host, events);
 }
 
 }  // namespace sluice

@@ -21,8 +21,10 @@
 //
 // Order: entries of one group are appended in the order of the calls, whoever their producer is.
 // With a producer they enter the log without gaps: what was appended behind a refused entry before
-// that outcome was heard is refused as a gap. A batch carries one producer's consecutive sequences:
-// producers that take turns within a group make small batches.
+// that outcome was heard is refused as a gap. Where the node does not know the producer that gap
+// names no sequence that is expected (Sequence{}, not known): hear what came before, and begin with
+// the first that was refused. A batch carries one producer's consecutive sequences: producers that
+// take turns within a group make small batches.
 //
 // Life: the client ends before its Engine does (which checks that), and `events` outlives it. Each
 // append() that was taken gets its outcome once, the last ones at close() or when the node stops;
@@ -58,15 +60,15 @@ struct LocalOptions {
   /// Buffer of a batch: 4 KiB to Config::batch_bytes_max. An entry must fit in one. 0: 64 KiB, or
   /// what the node allows if that is less.
   std::uint32_t batch_bytes = 0;
-  /// Batches that gather or are under way, per shard: 1 to 65,536. A group needs one of its own.
-  /// Memory that was never used costs address space only.
+  /// Batches that gather or are under way, per shard: 1 to 65,536, and their buffers no more than
+  /// 4 GiB. A group needs one of its own. Memory that was never used costs address space only.
   std::uint32_t batches = 256;
 };
 
 struct LocalAppend {
   GroupId group{};
   ProducerId producer{};  // kNoProducer: none
-  Sequence sequence{};    // from 1, with a producer
+  Sequence sequence{};    // with a producer: 1 to 2^64 - 2; without one it is ignored
 };
 
 class LocalClient {
@@ -78,15 +80,17 @@ class LocalClient {
   /// kOverloaded      no buffer is free: flush, hear some outcomes, try again
   /// kTooLarge        does not fit in a batch
   /// kUnknownGroup    no such group
-  /// kInvalidRequest  a producer without a sequence, or a group of another shard than its home
+  /// kInvalidRequest  a producer without a sequence or with one out of range, or a group of another
+  ///                  shard than its home
   /// kShuttingDown    the node has stopped, or close() was called
   [[nodiscard]] virtual Errc append(std::uint64_t tag, const LocalAppend& where,
                                     std::span<const std::byte> data) = 0;
 
-  /// Hands over what gathered. Full batches go without it.
+  /// Hands over what gathered. Full batches go without it: when the next entry finds no room.
   virtual void flush() = 0;
 
-  /// On a thread of yours: delivers the outcomes that are known. Returns how many.
+  /// On a thread of yours: delivers the outcomes that are known, but not without end what becomes
+  /// known meanwhile. Returns how many. Not from within an event.
   virtual std::size_t poll() = 0;
   /// On a thread of yours: sleeps until poll() may have something, at most so long.
   virtual void wait(std::uint32_t timeout_ms) = 0;
@@ -104,7 +108,8 @@ class LocalClient {
   /// Ends: what is not known to be committed or refused becomes `unknown` if it was handed over, and
   /// is refused otherwise; these outcomes come from within this call (at home in a shard: on its
   /// thread, while the call waits for it). From home, or, for a home in a shard, from any other
-  /// thread.
+  /// thread. Not from within an event, nor while holding a lock that the events take; this goes for
+  /// the destructor as well.
   virtual void close() = 0;
 };
 

@@ -24,14 +24,16 @@ class LocalHost {
  public:
   virtual ~LocalHost() = default;
   [[nodiscard]] virtual LocalNode local_node() const = 0;
-  /// nullptr: the shard has ended, and the port stays untouched.
-  [[nodiscard]] virtual std::shared_ptr<shard::Mailbox> attach(ShardId shard,
-                                                               shard::LocalPort& port) = 0;
+  /// Puts the shard's mailbox into `mailbox` before the shard hears of the port: its first call may
+  /// come before this returns. False: the shard has ended, the port stays untouched, `mailbox` is
+  /// nullptr.
+  [[nodiscard]] virtual bool attach(ShardId shard, shard::LocalPort& port,
+                                    std::shared_ptr<shard::Mailbox>& mailbox) = 0;
   virtual void on_client_gone() = 0;
 };
 
 /// `host` and `events` outlive the client.
-/// Errors  one line that says which option to change.
+/// Errors  one line that says which option to change, or that descriptors are short.
 [[nodiscard]] std::expected<std::unique_ptr<LocalClient>, std::string> make_local_client(
     const LocalOptions& options, LocalHost& host, LocalEvents& events);
 

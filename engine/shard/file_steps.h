@@ -39,6 +39,7 @@ class FileSteps {
   /// so many more bytes of them may be written now. All at once they would hold up every commit of
   /// the time that it takes.
   void grant_zeros(std::uint64_t size_bytes);
+  [[nodiscard]] bool zeros_wait() const { return zeros_wait_; }
   /// Whether somebody waits for the segment: its zeros are then written as fast as the disk takes
   /// them.
   void hurry(bool wanted);

@@ -11,8 +11,11 @@ namespace {
 constexpr std::uint64_t kRetrySpaceNs = 1'000'000'000;
 constexpr std::uint32_t kIdleTicksBeforeMark = 10;
 /// The next segment is filled with zeros this many times as fast as the present one with records:
-/// ready when half of it is used, and never more than two thirds of what goes to the disk.
+/// ready when half of it is used.
 constexpr std::uint64_t kZerosPerByte = 2;
+/// A tick, whatever is committed: what is to be done behind the zeros (old segments are retired
+/// there) does not wait for a node that commits little to commit half a segment.
+constexpr std::uint64_t kZerosPerTick = 64u << 10;
 /// A tick, of an idle node.
 constexpr std::uint64_t kZerosPerIdleTick = 1u << 20;
 
@@ -205,7 +208,11 @@ void GroupCommit::tick() {
   hung_ = waited_for && completions == completions_seen_;
   completions_seen_ = completions;
   files_.tick();
-  if (idle_ticks_ > 0 && writes_inflight_ == 0) files_.grant_zeros(kZerosPerIdleTick);
+  if (idle_ticks_ > 0 && writes_inflight_ == 0) {
+    files_.grant_zeros(kZerosPerIdleTick);
+  } else if (files_.zeros_wait()) {
+    files_.grant_zeros(kZerosPerTick);
+  }
   if (log_.out_of_space() && io_.now_ns() >= next_retry_ns_) {
     next_retry_ns_ = io_.now_ns() + kRetrySpaceNs;
     log_.retry_steps();

@@ -10,6 +10,13 @@ namespace sluice::shard {
 
 using Taken = Connection::Taken;
 
+namespace {
+
+/// Of one port, at a time: the others wait meanwhile, and so do the sockets.
+constexpr int kBatchesAtOnce = 256;
+
+}  // namespace
+
 void LocalSide::attach(LocalPort& port) {
   port.ref_ = {.slot = 0, .local = true, .generation = next_generation_++};
   port.turn_due_ = true;
@@ -90,7 +97,7 @@ void LocalSide::begin(LocalBatch& batch) {
 }
 
 void LocalSide::take(LocalPort& port) {
-  while (!port.stalled_) {
+  for (int i = 0; i < kBatchesAtOnce && !port.stalled_; ++i) {
     LocalBatch* batch = next(port);
     if (batch == nullptr) return;
     begin(*batch);

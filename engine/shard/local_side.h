@@ -26,11 +26,13 @@ class LocalSide {
   void stop() { io_.cancel(timer_); }
   [[nodiscard]] bool gone() const { return !timer_.pending(); }
 
-  /// Appends what the clients handed over, until there is no room.
+  /// Appends what the clients handed over, until there is no room; of a client that never ends, a
+  /// portion. has_work() tells of what is left.
   void take();
   /// Ports that had no room are looked at again by take().
   void resume();
-  /// Lets the clients run whose batches came back, or whose time came. True: some did, and may have handed over more.
+  /// Lets the clients run whose batches came back, or whose time came. True: some did, and may have
+  /// handed over more.
   bool turn();
   /// What became of a batch, or of a part of it.
   void answer(const ClientRef& client, const wire::AppendResult& result);

@@ -369,7 +369,8 @@ void Shard::resume_stalled() {
     if (connection != nullptr && connection->stalled()) connection->resume();
   }
   // Room comes in small portions: peers first, for their heartbeats are behind what stalls, then
-  // everybody in turn, or the lowest slots would take it all.
+  // everybody in turn, or the lowest slots would take it all. The clients of this process are one
+  // more: before the sockets every other time, behind them (in settle()) otherwise.
   const std::size_t count = inbounds_.size();
   const auto resume = [&](bool peers) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -379,6 +380,7 @@ void Shard::resume_stalled() {
     }
   };
   resume(true);
+  if (std::exchange(local_first_, !local_first_)) local_side_.take();
   resume(false);
   if (count > 0) resume_from_ = (resume_from_ + 1) % count;
 }

@@ -150,6 +150,7 @@ class Shard : private GroupCommit::Events,
   std::uint64_t last_tick_ns_ = 0;
   std::uint64_t tick_ns_ = 0;
   std::size_t resume_from_ = 0;  // the slot whose turn is first
+  bool local_first_ = false;     // local_side_ goes before the sockets' clients
   bool resume_ = false;          // something changed that stalled connections wait for
   bool accept_due_ = false;      // accepting failed; again with the next tick
   bool stopping_ = false;

@@ -1,5 +1,7 @@
 #include "engine/shard/tail.h"
 
+#include <algorithm>
+
 #include "segments/chunk_builder.h"
 #include "wire/check.h"
 
@@ -8,7 +10,8 @@ namespace sluice::shard {
 Tail::Tail(std::size_t bytes, std::size_t chunk_bytes_max)
     : memory_(bytes), chunk_bytes_max_(chunk_bytes_max) {
   SLUICE_CHECK(bytes >= 4 * chunk_bytes_max);
-  slots_.reserve(bytes / segments::kBlockBytes);  // no chunk is smaller
+  // No chunk is smaller. A large tail is rarely full of the smallest: it grows if it must.
+  slots_.reserve(std::min<std::size_t>(bytes / segments::kBlockBytes, 1u << 16));
 }
 
 const Tail::Slot* Tail::slot(ChunkSeq seq) const {

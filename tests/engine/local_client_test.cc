@@ -2,8 +2,10 @@
 #include "engine/local_client.h"
 
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <filesystem>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -110,12 +112,25 @@ TEST_F(LocalClientTest, WhatCannotBeAppendedIsNotTaken) {
   start({.groups = 2}, {.batch_bytes = 4096});
   EXPECT_EQ(append(1, {.group = GroupId(2)}, "x"), Errc::kUnknownGroup);
   EXPECT_EQ(append(1, {.producer = ProducerId(5)}, "x"), Errc::kInvalidRequest);
+  const Sequence end(std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(append(1, {.producer = ProducerId(5), .sequence = end}, "x"), Errc::kInvalidRequest);
   EXPECT_EQ(append(1, {}, std::string(4096, 'x')), Errc::kTooLarge);
   const std::size_t largest = 4096 - kBatchHeaderBytes - 4;
   EXPECT_EQ(append(2, {}, std::string(largest, 'x')), Errc::kOk);
   EXPECT_EQ(append(1, {}, std::string(largest + 1, 'x')), Errc::kTooLarge);
   settle(*client_);
   EXPECT_EQ(heard_.order, std::vector<std::uint64_t>{2});
+}
+
+TEST_F(LocalClientTest, TheLastSequenceIsAppendedAndWithoutAProducerAnyIs) {
+  start({});
+  const std::uint64_t end = std::numeric_limits<std::uint64_t>::max();
+  append_sequences(1, 5, end - 3, end - 1);
+  settle(*client_);
+  ASSERT_EQ(append(10, {.sequence = Sequence(end)}, "x"), Errc::kOk);
+  ASSERT_EQ(append(11, {.sequence = Sequence(end)}, "y"), Errc::kOk);
+  settle(*client_);
+  for (const std::uint64_t tag : {1u, 2u, 3u, 10u, 11u}) EXPECT_EQ(heard_.status(tag), Status::kOk);
 }
 
 TEST_F(LocalClientTest, OptionsOutsideTheirRangesAreNamed) {
@@ -128,6 +143,49 @@ TEST_F(LocalClientTest, OptionsOutsideTheirRangesAreNamed) {
   EXPECT_NE(problem({.batch_bytes = 4095}).find("batch_bytes"), std::string::npos);
   EXPECT_NE(problem({.batch_bytes = 2u << 20}).find("batch_bytes"), std::string::npos);
   EXPECT_NE(problem({.batches = 0}).find("LocalOptions::batches"), std::string::npos);
+  EXPECT_NE(problem({.batch_bytes = 1u << 20, .batches = 4097}).find("4 GiB"), std::string::npos);
+}
+
+TEST_F(LocalClientTest, ShortDescriptorsAreNamed) {
+  start({});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const auto on_a_thread = engine().local_client({}, heard_);
+  const auto in_a_shard = engine().local_client({.shard = ShardId(0)}, heard_);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(on_a_thread);
+  EXPECT_NE(on_a_thread.error().find("eventfd"), std::string::npos);
+  EXPECT_TRUE(in_a_shard) << "which needs none";
+}
+
+/// Appends another entry in each event, and waits until there is news of it.
+struct Chain : Heard {
+  void on_append(std::uint64_t tag, const client::AppendOutcome& outcome) override {
+    Heard::on_append(tag, outcome);
+    if (tag >= 100) return;
+    EXPECT_EQ(client->append(tag + 1, {}, bytes_of("x")), Errc::kOk);
+    client->flush();
+    client->wait(10'000);
+  }
+  LocalClient* client = nullptr;
+};
+
+TEST_F(LocalClientTest, APollEndsThoughItsEventsGoOn) {
+  start({});
+  Chain chain;
+  auto made = engine().local_client({.batches = 4}, chain);
+  ASSERT_TRUE(made) << made.error();
+  chain.client = made->get();
+  ASSERT_EQ(chain.client->append(0, {}, bytes_of("x")), Errc::kOk);
+  chain.client->flush();
+  while (chain.client->pending() > 0) {
+    const std::size_t delivered = chain.client->poll();
+    EXPECT_LE(delivered, 4u) << "of one entry each";
+    if (delivered == 0) chain.client->wait(1000);
+  }
+  EXPECT_EQ(chain.outcomes.size(), 101u);
 }
 
 TEST_F(LocalClientTest, S47_ARetryGetsTheIndexOfTheFirstTime) {
@@ -249,6 +307,31 @@ TEST_F(LocalClientDeathTest, AnEngineDoesNotEndBeforeItsClients) {
         nodes_.reset();
       },
       "local_clients_ == 0");
+  std::filesystem::remove_all(directory);
+}
+
+/// Closes its client where that is not allowed.
+struct ClosesInAnEvent : LocalEvents {
+  void on_append(std::uint64_t, const client::AppendOutcome&) override { client->close(); }
+  LocalClient* client = nullptr;
+};
+
+TEST_F(LocalClientDeathTest, AnEventDoesNotCloseItsClient) {
+#if defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the thread sanitizer has threads of its own in the process that is to die";
+#endif
+  testing::FLAGS_gtest_death_test_style = "threadsafe";
+  const std::string directory = "./engine-test-death";
+  EXPECT_DEATH(
+      {
+        start({.directory = directory});
+        ClosesInAnEvent events;
+        auto made = engine().local_client({}, events);
+        events.client = made->get();
+        (void)events.client->append(0, {}, bytes_of("x"));
+        settle(*events.client);
+      },
+      "options_.shard .. !delivering_");
   std::filesystem::remove_all(directory);
 }
 

@@ -129,6 +129,33 @@ TEST(ResidentTest, ATurnComesAtTheTimeThatWasAskedFor) {
   client->close();
 }
 
+TEST(ResidentTest, ATurnAtTimeZeroComesAtOnce) {
+  Nodes nodes({});
+  Resident events;
+  int turns = 0;
+  events.turn = [&](LocalClient& own) {
+    if (turns++ == 0) return own.turn_at(0);
+    events.done();
+  };
+  auto client = open(*nodes.node(0), events);
+  events.await();
+  client->close();
+}
+
+TEST(ResidentTest, ItsFirstTurnMayCall) {
+  // Which may come before local_client() has returned: for the thread sanitizer.
+  Nodes nodes({});
+  Resident events;
+  int turns = 0;
+  events.turn = [&](LocalClient& own) {
+    if (turns++ == 0) return own.call();
+    events.done();
+  };
+  auto client = open(*nodes.node(0), events);
+  events.await();
+  client->close();
+}
+
 TEST(ResidentTest, ItServesTheGroupsOfItsShardAlone) {
   Nodes nodes({.groups = 4, .shards = 2});
   await_leadership(*nodes.node(0), 4);
@@ -187,6 +214,7 @@ TEST(ResidentTest, S47_WhatFollowsARefusedBatchDoesNotBeginItsProducer) {
   EXPECT_EQ(events.code(1), Errc::kOverloaded);
   EXPECT_EQ(events.status(2), Status::kRefused);
   EXPECT_EQ(events.code(2), Errc::kSequenceGap);
+  EXPECT_EQ(events.outcomes.at(2).expected, Sequence{}) << "nobody knows the producer";
   EXPECT_EQ(events.status(11), Status::kOk);
   EXPECT_EQ(events.status(12), Status::kOk);
   EXPECT_LT(events.index(11), events.index(12));
@@ -211,6 +239,19 @@ TEST(ResidentTest, AStoppedNodeLeavesNothingUnanswered) {
   EXPECT_EQ(events.outcomes.size(), taken);
   EXPECT_EQ(client->pending(), 0u);
   client.reset();
+}
+
+TEST(ResidentTest, AThreadThatBeginsWhenTheShardsHasEndedMayDestroyTheClient) {
+  // Its id may be the one that the shard's thread had.
+  Nodes nodes({});
+  Resident events;
+  events.turn = [&](LocalClient&) { events.done(); };
+  auto client = open(*nodes.node(0), events);
+  events.await();
+  nodes.node(0)->request_stop();
+  EXPECT_EQ(nodes.node(0)->wait(), "");
+  std::thread([&] { client.reset(); }).join();
+  EXPECT_EQ(client, nullptr);
 }
 
 TEST(ResidentTest, CloseFromAnotherThreadIsTheEndOfTheEvents) {

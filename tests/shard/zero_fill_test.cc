@@ -18,6 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kSegmentBytes = 4u << 20;
+constexpr std::uint64_t kBytesPerTick = 64u << 10;
 constexpr std::uint64_t kPieceBytes = 256u << 10;  // of zeros, at a time
 
 class ZeroFillTest : public testing::Test, private GroupCommit::Events {
@@ -107,6 +108,16 @@ TEST_F(ZeroFillTest, ZerosFollowTheCommitsAndAreReadyInTime) {
 
 TEST_F(ZeroFillTest, AnIdleNodePreparesTheNextSegment) {
   for (int tick = 0; tick < 2 + static_cast<int>(kSegmentBytes >> 20); ++tick) {
+    commit_->tick();
+    settle();
+  }
+  EXPECT_TRUE(has_second_segment());
+}
+
+TEST_F(ZeroFillTest, EachTickGrantsZerosToANodeThatIsNeverIdleAndCommitsLittle) {
+  for (std::uint64_t tick = 0; tick < kSegmentBytes / kBytesPerTick; ++tick) {
+    ASSERT_LT(commit_->counters().bytes_written, kSegmentBytes / 4);
+    commit();
     commit_->tick();
     settle();
   }
