@@ -231,14 +231,19 @@ void BenchRun::run_load(ClientLoop& loop, BenchLoad& load) {
   if (own_node_)
     local_.emplace(*own_node_, load, report_.entry_bytes, report_.outstanding, report_.groups,
                    report_.batch_bytes_max);
-  at_load([&] { load.start(monotonic_ns()); });
-  drive(loop, load, after(monotonic_ns(), settings_.warm_up_s), ignored, "warm-up");
+  const std::uint64_t start_ns = monotonic_ns();
+  at_load([&] { load.start(start_ns); });
+  shown_from_ns_ = start_ns;
+  shown_ns_ = static_cast<std::uint64_t>(settings_.warm_up_s * 1e9);
+  drive(loop, load, after(start_ns, settings_.warm_up_s), ignored, "warm-up");
   at_load([&] { load.take_recent(ignored); });
 
   // The answers about the nodes' counters come a moment later, while the load goes on: the same
   // moment at the beginning and at the end.
   Histogram& latency = report_.latency_ns;
   const Snapshot begin = snapshot(loop, load);
+  shown_from_ns_ = begin.at_ns;
+  shown_ns_ = static_cast<std::uint64_t>(report_.seconds * 1e9);
   drive(loop, load, after(begin.at_ns, report_.seconds / 2), latency, "measuring");
   const client::NodeStatus node_begin = board_.nodes()[main_node_];
   drive(loop, load, after(begin.at_ns, report_.seconds), latency, "measuring");
@@ -284,9 +289,6 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
   std::uint64_t line_ns = began_ns, asked_ns = began_ns;
   std::uint64_t line_acknowledged = 0;
   at_load([&] { line_acknowledged = load.acknowledged(); });
-  const auto share_at = [&](std::uint64_t now) {
-    return static_cast<double>(now - began_ns) / static_cast<double>(until_ns - began_ns);
-  };
   for (std::uint64_t now = began_ns; now < until_ns; now = monotonic_ns()) {
     if (!local_) {
       load.submit(loop.client(), now);
@@ -308,7 +310,7 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
     });
     const double rate = static_cast<double>(acknowledged - line_acknowledged) * 1e9 /
                         static_cast<double>(since_ns);
-    show(recent, what, share_at(turn_ns()), rate);
+    show(recent, what, rate);
     latency.merge(recent);
     line_ns = turn_ns();
     line_acknowledged = acknowledged;
@@ -316,8 +318,7 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
 }
 
 /// On a terminal one line that is drawn again and again, else a line each second.
-void BenchRun::show(const Histogram& recent, std::string_view what, double share,
-                    double entries_per_s) {
+void BenchRun::show(const Histogram& recent, std::string_view what, double entries_per_s) {
   if (settings_.quiet) return;
   const std::string line = fmt::format(
       "{:<9} {:>10} entries/s  {:7.1f} MB/s  p50 {:7.2f} ms  p99 {:7.2f} ms", what,
@@ -325,8 +326,7 @@ void BenchRun::show(const Histogram& recent, std::string_view what, double share
       static_cast<double>(recent.percentile(0.5)) / 1e6,
       static_cast<double>(recent.percentile(0.99)) / 1e6);
   if (bar_.visible()) {
-    bar_.show_line(
-        fmt::format("{} {}", bar_text(static_cast<std::uint64_t>(share * 1000), 1000, 12), line));
+    bar_.show_line(fmt::format("{} {}", bar_text(turn_ns() - shown_from_ns_, shown_ns_, 12), line));
   } else {
     fmt::print(stderr, "  {}\n", line);
   }

@@ -72,7 +72,7 @@ class BenchRun : private client::Events {
   /// times a second), with a line on stderr.
   void drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, Histogram& latency,
              std::string_view what, const std::function<bool()>& enough = {});
-  void show(const Histogram& recent, std::string_view what, double share, double entries_per_s);
+  void show(const Histogram& recent, std::string_view what, double entries_per_s);
   void drain(ClientLoop& loop, BenchLoad& load);
   /// Compares all that `load` got acknowledged. Empty, or what is wrong.
   [[nodiscard]] std::string verify(ClientLoop& loop, const BenchLoad& load, BenchPayload& payload);
@@ -113,9 +113,10 @@ class BenchRun : private client::Events {
   StatusBoard board_;
   ProgressBar bar_;
   std::vector<NodeId> node_ids_;
-  std::size_t main_node_ = 0;            // position of the node that leads most groups
-  std::size_t trims_ = 0;                // without an answer
-  std::uint64_t shown_entry_bytes_ = 0;  // of the load that goes on
+  std::size_t main_node_ = 0;                       // position of the node that leads most groups
+  std::size_t trims_ = 0;                           // without an answer
+  std::uint64_t shown_from_ns_ = 0, shown_ns_ = 0;  // what the progress bar stands for
+  std::uint64_t shown_entry_bytes_ = 0;             // of the load that goes on
   std::uint64_t turn_ns_ = 0;
   std::uint64_t checked_ns_ = 0;  // when the processes were looked at last
 };

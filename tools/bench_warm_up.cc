@@ -70,7 +70,10 @@ bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::functio
   shown_entry_bytes_ = entry_bytes;
   bool done = false;
   Histogram ignored;
-  load.start(monotonic_ns());
+  const std::uint64_t start_ns = monotonic_ns();
+  load.start(start_ns);
+  shown_from_ns_ = start_ns;
+  shown_ns_ = until_ns - std::min(start_ns, until_ns);
   drive(loop, load, until_ns, ignored, "filling", [&] { return done = enough(); });
   load.stop();
   drain(loop, load);

@@ -17,6 +17,10 @@ std::string load_text(const TunePoint& point) {
   return fmt::format("{} outstanding", point.outstanding);
 }
 
+std::string nodes_text(const TuneReport& report) {
+  return fmt::format("{} node{}", report.nodes, report.nodes == 1 ? "" : "s");
+}
+
 bool is_front(const std::vector<TuneResult>& front, const TuneResult& one) {
   return std::ranges::any_of(front, [&](const TuneResult& r) { return r.point == one.point; });
 }
@@ -116,11 +120,10 @@ std::string tune_text(const TuneReport& report) {
   std::string text =
       fmt::format("\n{}\n{}{}", curve_text(report), points_table(report), policies_text(report));
   text += fmt::format(
-      "chosen for {}: {} entries/s, p50 {:.3f} ms, p99 {:.3f} ms with {} ({} nodes on this "
-      "machine, "
+      "chosen for {}: {} entries/s, p50 {:.3f} ms, p99 {:.3f} ms with {} ({} on this machine, "
       "entries of {} bytes{})\n",
       goal_text(report.goal), with_commas(chosen.entries_per_s), chosen.p50_ms, chosen.p99_ms,
-      load_text(chosen.point), report.nodes, report.entry_bytes,
+      load_text(chosen.point), nodes_text(report), report.entry_bytes,
       report.complete ? "" : "; the search was cut short");
   if (!is_met(report))
     text += fmt::format(
@@ -154,8 +157,8 @@ Plot tune_plot(const TuneReport& report) {
   const TuneResult& chosen = report.results.at(report.chosen);
   Plot plot;
   plot.title = "Throughput against p99";
-  plot.subtitle = fmt::format("{} nodes on one machine, entries of {} bytes; chosen for {}",
-                              report.nodes, report.entry_bytes, goal_text(report.goal));
+  plot.subtitle = fmt::format("{} on one machine, entries of {} bytes; chosen for {}",
+                              nodes_text(report), report.entry_bytes, goal_text(report.goal));
   plot.x = {.label = "entries/s", .logarithmic = false, .ticks = {}};
   plot.y = {.label = "p99 (ms)", .logarithmic = true, .ticks = {}};
   PlotSeries front{.name = "beaten by no other point in both", .points = {}};
@@ -179,7 +182,7 @@ std::string tune_toml(const TuneReport& report) {
   const TunePoint& point = chosen.point;
   std::string text = fmt::format(
       "# Made by `sluice tune` for {}{}.\n"
-      "# Measured here: {} entries/s, p50 {:.3f} ms, p99 {:.3f} ms, {} nodes on one machine,\n"
+      "# Measured here: {} entries/s, p50 {:.3f} ms, p99 {:.3f} ms, {} on one machine,\n"
       "# entries of {} bytes, closed loop of {}, {:.1f} s at each point.\n"
       "# Disk: {}{}; {}.\n"
       "#\n"
@@ -189,7 +192,7 @@ std::string tune_toml(const TuneReport& report) {
       "table\n"
       "# [serve] at the end of this file.\n\n",
       goal_text(report.goal), report.complete ? "" : " (the search was cut short)",
-      with_commas(chosen.entries_per_s), chosen.p50_ms, chosen.p99_ms, report.nodes,
+      with_commas(chosen.entries_per_s), chosen.p50_ms, chosen.p99_ms, nodes_text(report),
       report.entry_bytes, load_text(point), report.seconds_each, report.disk.filesystem,
       report.disk.device.empty() ? "" : " on " + report.disk.device, cache_promise(report.disk));
   text += fmt::format(

@@ -146,8 +146,14 @@ TEST(TuneSearch, OtherPoliciesComeLastAndAtTheChosenPoint) {
 }
 
 TEST(TuneSearch, EveryPointIsOneThatNodesTake) {
+  // One that would like each window smaller than the batches.
+  const Machine narrow = [](const TunePoint& point) {
+    TuneResult one = machine(point);
+    one.entries_per_s *= 1 + 1e6 / static_cast<double>(point.inflight_bytes_max);
+    return one;
+  };
   for (const std::uint64_t entry_bytes : {16u, 256u, 100u << 10, 1u << 20}) {
-    const TuneSearch search = searched({}, machine, entry_bytes);
+    const TuneSearch search = searched({}, narrow, entry_bytes);
     for (const TuneResult& one : search.results()) {
       EXPECT_GE(one.point.batch_bytes_max, entry_bytes + 128);
       EXPECT_GE(one.point.inflight_bytes_max, one.point.batch_bytes_max);
