@@ -175,6 +175,8 @@ class Drawer {
         f.amount = random_.below(3) == 0 ? 1 : 0;
         break;
       case FaultKind::kMute:
+        f.amount = random_.between(1'000, random_.coin() ? 100'000 : 700'000);
+        break;
       case FaultKind::kSlow:
         f.amount = random_.between(1'000, random_.coin() ? 100'000 : 1'500'000);
         break;

@@ -8,6 +8,8 @@
 namespace sluice::sim {
 namespace {
 constexpr std::uint32_t kAuditTimeoutMs = 5000;
+/// A leader outside of the healthy quorum may go on to serve, over links that are seconds late.
+constexpr std::uint32_t kProbeTimeoutMs = 6000;
 constexpr std::uint32_t kPayloadBytesMin = 8;
 }  // namespace
 
@@ -96,7 +98,8 @@ void WorkloadClient::on_tick(std::int32_t result) {
     if (std::exchange(busy, true)) continue;
     const Uid uid = next_uid();
     const auto tag = remember({.kind = Pending::Kind::kProbe, .group = group, .uid = uid, .from = {}});
-    client_->append(tag, {.group = group, .timeout_ms = 2000}, payload(uid, kPayloadBytesMin));
+    client_->append(tag, {.group = group, .timeout_ms = kProbeTimeoutMs},
+                    payload(uid, kPayloadBytesMin));
   }
   for (std::size_t i = 0; i < producers_.size(); ++i) {
     Producer& producer = producers_[i];
