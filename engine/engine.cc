@@ -45,7 +45,7 @@ std::vector<int> allowed_cores() {
   std::vector<int> cores;
   if (sched_getaffinity(0, sizeof set, &set) != 0) return cores;
   for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &set)) cores.push_back(core);
+    if (CPU_ISSET(static_cast<std::size_t>(core), &set)) cores.push_back(core);
   }
   return cores;
 }
@@ -53,7 +53,7 @@ std::vector<int> allowed_cores() {
 void pin_this_thread(int core) {
   cpu_set_t set;
   CPU_ZERO(&set);
-  CPU_SET(core, &set);
+  CPU_SET(static_cast<std::size_t>(core), &set);
   // Best effort: an unpinned shard is slower, not wrong.
   (void)pthread_setaffinity_np(pthread_self(), sizeof set, &set);
 }
