@@ -16,9 +16,10 @@
 namespace sluice::guards {
 namespace {
 
-constexpr std::uint64_t kSeed = 1;
 constexpr std::size_t kNodes = 3;
 constexpr std::uint16_t kPort = 7000;
+/// Until then the nodes are among themselves: they elect a leader and prepare their segments.
+constexpr sim::Time kClientsStart = 5 * sim::kSecond;
 constexpr std::uint32_t kTimeoutMs = 60'000;  // longer than any run
 constexpr std::uint64_t kEventsMax = 200'000'000;
 const std::string kCluster = "calm";
@@ -143,7 +144,7 @@ class CalmRun {
  public:
   explicit CalmRun(const Shape& shape)
       : shape_(shape),
-        world_(kSeed),
+        world_(shape.seed),
         network_(world_, kNodes + shape.clients),
         shards_(kNodes, nullptr) {
     for (std::size_t i = 0; i < kNodes + shape.clients; ++i) add_host(i);
@@ -183,12 +184,12 @@ class CalmRun {
     host.process->on_sent = [&host](const sim::Socket& socket, std::span<const std::byte> bytes) {
       host.frames.on_sent(socket, bytes);
     };
-    host.process->spawn([this, i](sim::SimIo& io) {
-      if (i < kNodes) {
-        run_node(i, io);
-      } else {
-        clients_[i - kNodes]->main(io);
-      }
+    if (i < kNodes) {
+      host.process->spawn([this, i](sim::SimIo& io) { run_node(i, io); });
+      return;
+    }
+    world_.at(kClientsStart, [this, i] {
+      hosts_[i]->process->spawn([this, i](sim::SimIo& io) { clients_[i - kNodes]->main(io); });
     });
   }
 

@@ -21,7 +21,8 @@ struct Shape {
   /// The first client trims all that it knows to be committed, each time it has so many answers; 0:
   /// never. Segments are recycled then.
   std::uint64_t trim_every = 0;
-  std::uint64_t segment_bytes = 24u << 20;
+  std::uint64_t segment_bytes = 64u << 20;
+  std::uint64_t seed = 1;  // of the simulator
 
   [[nodiscard]] std::string name() const;
 };

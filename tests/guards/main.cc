@@ -17,9 +17,9 @@ using Json = nlohmann::ordered_json;
 
 /// Warm-ups are long enough for every buffer to have its size; windows hold many commit rounds.
 std::vector<Shape> all_shapes() {
-  const Shape one{.outstanding = 1, .warm_up = 1200, .window = 800};
-  const Shape some{.outstanding = 16, .warm_up = 4096, .window = 8192};
-  const Shape many{.outstanding = 256, .warm_up = 4096, .window = 8192};
+  const Shape one{.outstanding = 1, .warm_up = 1200, .window = 1600};
+  const Shape some{.outstanding = 16, .warm_up = 4096, .window = 16384};
+  const Shape many{.outstanding = 256, .warm_up = 4096, .window = 32768};
   std::vector<Shape> shapes;
   for (Shape shape : {one, some, many}) {
     for (const std::uint32_t entry_bytes : {100u, 1024u}) {
@@ -31,7 +31,7 @@ std::vector<Shape> all_shapes() {
     }
   }
   // Requests that come at different moments: chunks, answers and acknowledgements of several.
-  Shape crowd{.clients = 16, .outstanding = 256, .warm_up = 49152, .window = 16384};
+  Shape crowd{.clients = 16, .outstanding = 256, .warm_up = 49152, .window = 131072};
   shapes.push_back(crowd);
   // Segments that end and are used again.
   Shape rolling{.outstanding = 256, .entry_bytes = 1024, .warm_up = 16384, .window = 16384};
@@ -44,7 +44,7 @@ std::vector<Shape> all_shapes() {
 /// A shape that is not in the list, by its name: for those who look for something. Empty if the name
 /// is none.
 std::vector<Shape> shape_of(const std::string& name) {
-  Shape shape{.warm_up = 16384, .window = 16384, .segment_bytes = 64u << 20};
+  Shape shape{.warm_up = 16384, .window = 16384};
   const int read = std::sscanf(name.c_str(), "%ux%u-of-%u", &shape.outstanding, &shape.entry_bytes,
                                &shape.clients);
   shape.numbered = name.ends_with("-numbered");
@@ -59,14 +59,6 @@ Json counts_of(const Counts& counts) {
   return json;
 }
 
-/// {shape: {"window": entries that count}}
-int list() {
-  Json all;
-  for (const Shape& shape : all_shapes()) all[shape.name()] = {{"window", shape.window}};
-  std::puts(all.dump(2).c_str());
-  return 0;
-}
-
 /// What the number of instructions depends on besides the sources.
 int describe_build() {
   const Json build = {{"compiler", __VERSION__},
@@ -78,19 +70,35 @@ int describe_build() {
   return 0;
 }
 
-int run(const std::string& only, Party instructions_of) {
+struct Options {
+  std::string only;          // this shape; empty: all
+  std::uint64_t window = 0;  // entries that count; 0: as the shape has it
+  std::uint64_t seed = 1;
+  Party collect = Party::kNone;
+};
+
+std::vector<Shape> shapes_for(const Options& options) {
   std::vector<Shape> shapes = all_shapes();
-  if (!only.empty()) {
-    std::erase_if(shapes, [&](const Shape& shape) { return shape.name() != only; });
-    if (shapes.empty()) shapes = shape_of(only);
+  if (!options.only.empty()) {
+    std::erase_if(shapes, [&](const Shape& shape) { return shape.name() != options.only; });
+    if (shapes.empty()) shapes = shape_of(options.only);
   }
+  for (Shape& shape : shapes) {
+    shape.seed = options.seed;
+    if (options.window != 0) shape.window = options.window;
+  }
+  return shapes;
+}
+
+int run(const Options& options) {
+  const std::vector<Shape> shapes = shapes_for(options);
   if (shapes.empty()) {
-    std::fprintf(stderr, "sluice_guards: no such shape: %s\n", only.c_str());
+    std::fprintf(stderr, "sluice_guards: no such shape: %s\n", options.only.c_str());
     return 2;
   }
   Json all;
   for (const Shape& shape : shapes) {
-    const RunResult result = run_calmly(shape, instructions_of);
+    const RunResult result = run_calmly(shape, options.collect);
     if (!result.failure.empty()) {
       std::fprintf(stderr, "sluice_guards: %s: %s\n", shape.name().c_str(),
                    result.failure.c_str());
@@ -112,20 +120,19 @@ int run(const std::string& only, Party instructions_of) {
 int main(int argc, char** argv) {
   using sluice::guards::Party;
   CLI::App app("Counts what the engine does in a calm, simulated cluster; prints JSON");
-  std::string shape;
-  Party party = Party::kNone;
+  sluice::guards::Options options;
+  bool build = false;
   const std::map<std::string, Party> parties = {
       {"leader", Party::kLeader}, {"followers", Party::kFollowers}, {"clients", Party::kClients}};
-  app.add_option("--shape", shape, "this one alone: 256x100, 16x1024-numbered, 256x100-of-16, ...");
-  app.add_option("--collect", party, "whose instructions callgrind collects")
+  app.add_option("--shape", options.only, "this one alone: 256x100, 16x1024-numbered, ...");
+  app.add_option("--window", options.window, "entries that count");
+  app.add_option("--seed", options.seed, "another course of events")->capture_default_str();
+  app.add_option("--collect", options.collect, "whose instructions callgrind collects")
       ->transform(CLI::CheckedTransformer(parties));
   app.add_flag("--trace-allocations", sluice::guards::Meter::trace_allocations,
                "print the stack of each allocation that counts");
-  bool list = false, build = false;
-  app.add_flag("--list", list, "print the shapes instead");
   app.add_flag("--build", build, "print what was built, and how, instead");
   CLI11_PARSE(app, argc, argv);
-  if (list) return sluice::guards::list();
   if (build) return sluice::guards::describe_build();
-  return sluice::guards::run(shape, party);
+  return sluice::guards::run(options);
 }
