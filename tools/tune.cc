@@ -27,6 +27,11 @@ namespace fs = std::filesystem;
 constexpr double kMeasureSMin = 0.2, kMeasureSMax = 2.5;
 constexpr double kProbeSMax = 0.4;
 
+/// What was acknowledged is not there: no reason to go on.
+struct NotEqual : Failure {
+  using Failure::Failure;
+};
+
 /// A measurement that would take longer than there is time: it is given up.
 struct OutOfTime {};
 
@@ -74,7 +79,8 @@ class Tune : public Command {
   std::uint64_t began_ns_ = 0;
   std::uint64_t search_began_ns_ = 0;
   std::size_t measured_ = 0;
-  std::string now_;  // what is being measured
+  std::string now_;      // what is being measured
+  std::string problem_;  // of the last measurement that failed
   bool stopped_ = false;
 };
 
@@ -180,6 +186,14 @@ void Tune::search() {
       return;
     } catch (const OutOfTime&) {
       return;
+    } catch (const NotEqual&) {
+      throw;
+    } catch (const Failure& failure) {
+      // A cluster that did not come up in time does not spoil what the others showed.
+      problem_ = failure.what();
+      bar_.clear();
+      fmt::print(stderr, "  {}: {}\n", now_, problem_);
+      search_->add({.point = *point});
     }
   }
   report_.complete = true;
@@ -209,7 +223,7 @@ TuneResult Tune::measure(const TunePoint& point) {
   check_settings(settings);
   const BenchReport found = BenchRun(std::move(settings)).run();
   if (!found.verified)
-    throw Failure(
+    throw NotEqual(
         fmt::format("what was acknowledged did not read back equal ({}): {}", now_, found.problem));
   const auto ms = [&](double share) {
     return static_cast<double>(found.latency_ns.percentile(share)) / 1e6;
@@ -227,10 +241,11 @@ void Tune::show(const std::string& what, double progress, double left_s) {
 void Tune::finish() {
   report_.results = search_ ? medians(search_->results()) : std::vector<TuneResult>();
   const auto chosen = best_of(report_.results, report_.goal);
+  if (!chosen && stopped_) throw Failure("stopped by a signal before anything was measured");
   if (!chosen)
-    throw Failure(stopped_
-                      ? "stopped by a signal before anything was measured"
-                      : "nothing was measured in the time that there was: give more --seconds");
+    throw Failure(problem_.empty()
+                      ? "nothing was measured in the time that there was: give more --seconds"
+                      : "nothing could be measured: " + problem_);
   report_.chosen = *chosen;
   if (json_) {
     fmt::print("{}\n", tune_json(report_).dump());
