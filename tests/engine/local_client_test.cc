@@ -300,7 +300,7 @@ TEST_F(LocalClientDeathTest, AnEngineDoesNotEndBeforeItsClients) {
 #endif
   testing::FLAGS_gtest_death_test_style = "threadsafe";
   // Who dies leaves it behind.
-  const std::string directory = "./engine-test-death";
+  const std::string directory = "./engine-test-engine-dies";
   EXPECT_DEATH(
       {
         start({.directory = directory});
@@ -321,7 +321,7 @@ TEST_F(LocalClientDeathTest, AnEventDoesNotCloseItsClient) {
   GTEST_SKIP() << "the thread sanitizer has threads of its own in the process that is to die";
 #endif
   testing::FLAGS_gtest_death_test_style = "threadsafe";
-  const std::string directory = "./engine-test-death";
+  const std::string directory = "./engine-test-event-dies";
   EXPECT_DEATH(
       {
         start({.directory = directory});
