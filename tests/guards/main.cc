@@ -72,7 +72,8 @@ int describe_build() {
 
 struct Options {
   std::string only;          // this shape; empty: all
-  std::uint64_t window = 0;  // entries that count; 0: as the shape has it
+  std::uint64_t warm_up = 0, window = 0;  // entries; 0: as the shape has it
+  std::uint64_t segment_bytes = 0;        // 0: likewise
   std::uint64_t seed = 1;
   Party collect = Party::kNone;
 };
@@ -85,7 +86,9 @@ std::vector<Shape> shapes_for(const Options& options) {
   }
   for (Shape& shape : shapes) {
     shape.seed = options.seed;
+    if (options.warm_up != 0) shape.warm_up = options.warm_up;
     if (options.window != 0) shape.window = options.window;
+    if (options.segment_bytes != 0) shape.segment_bytes = options.segment_bytes;
   }
   return shapes;
 }
@@ -125,7 +128,9 @@ int main(int argc, char** argv) {
   const std::map<std::string, Party> parties = {
       {"leader", Party::kLeader}, {"followers", Party::kFollowers}, {"clients", Party::kClients}};
   app.add_option("--shape", options.only, "this one alone: 256x100, 16x1024-numbered, ...");
+  app.add_option("--warm-up", options.warm_up, "entries before those that count");
   app.add_option("--window", options.window, "entries that count");
+  app.add_option("--segment-bytes", options.segment_bytes, "of the nodes");
   app.add_option("--seed", options.seed, "another course of events")->capture_default_str();
   app.add_option("--collect", options.collect, "whose instructions callgrind collects")
       ->transform(CLI::CheckedTransformer(parties));
