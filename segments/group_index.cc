@@ -1,7 +1,5 @@
 #include "segments/group_index.h"
 
-#include <algorithm>
-
 #include "wire/check.h"
 
 namespace sluice::segments {
@@ -38,15 +36,27 @@ void GroupIndex::append(const Entry& entry) {
   entries_.push_back(entry);
 }
 
-const GroupIndex::Entry* GroupIndex::find(Index index) const {
-  if (index < first_index_ || index > last_index() || entries_.empty()) return nullptr;
-  const auto after = std::ranges::upper_bound(entries_, index, {}, &Entry::first_index);
-  SLUICE_CHECK(after != entries_.begin());
-  return &*std::prev(after);
+std::optional<std::size_t> GroupIndex::position_of(Index index) const {
+  if (index < first_index_ || index > last_index() || entries_.empty()) return std::nullopt;
+  // The last entry that begins at or before `index`: in ever larger steps from the end, then halved.
+  std::size_t after = entries_.size();
+  std::size_t step = 1;
+  while (step <= after && entries_[after - step].first_index > index) {
+    after -= step;
+    step *= 2;
+  }
+  std::size_t before = step <= after ? after - step : 0;
+  SLUICE_CHECK(before < after && entries_[before].first_index <= index);
+  while (after - before > 1) {
+    const std::size_t middle = before + (after - before) / 2;
+    (entries_[middle].first_index > index ? after : before) = middle;
+  }
+  return before;
 }
 
-const GroupIndex::Entry* GroupIndex::next(const Entry* entry) const {
-  return find(entry->last_index().next());
+const GroupIndex::Entry* GroupIndex::find(Index index) const {
+  const auto position = position_of(index);
+  return position ? &entries_[*position] : nullptr;
 }
 
 }  // namespace sluice::segments

@@ -6,10 +6,11 @@
 // 3. terms never decrease; each entry's previous_checksum was the checksum of the one before
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <optional>
 
+#include "segments/block_queue.h"
 #include "segments/record.h"
 #include "wire/batch.h"
 #include "wire/ids.h"
@@ -68,10 +69,11 @@ class GroupIndex {
   }
 
   /// The batch that holds `index`; nullptr outside of [first_index(), last_index()].
-  /// O(log batches).
+  /// O(log n) for the n-th batch from the end: most that is asked for was appended just now.
   [[nodiscard]] const Entry* find(Index index) const;
-  /// Position among the kept batches, for walking on from find(): next(find(i)).
-  [[nodiscard]] const Entry* next(const Entry* entry) const;
+  /// Its position among the kept batches, for walking on from there: batch(position + 1). Valid until
+  /// the next trim.
+  [[nodiscard]] std::optional<std::size_t> position_of(Index index) const;
 
   /// The end of the batch before the first kept one: where a shorter log would begin.
   [[nodiscard]] const TrimPoint& start() const { return start_; }
@@ -81,7 +83,7 @@ class GroupIndex {
  private:
   TrimPoint start_;
   Index first_index_;
-  std::deque<Entry> entries_;
+  BlockQueue<Entry> entries_;
 };
 
 }  // namespace sluice::segments

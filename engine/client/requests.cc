@@ -312,10 +312,10 @@ void Requests::close() {
 }
 
 void Requests::deliver() {
+  if (ended_.empty()) return;
   // What the caller's handlers begin may end here as well: not in this round.
-  std::vector<Ended> ended;
-  ended.swap(ended_);
-  for (const Ended& call : ended) {
+  handed_out_.swap(ended_);
+  for (const Ended& call : handed_out_) {
     --calls_open_;
     switch (call.kind) {
       case Request::Kind::kRead: {
@@ -332,6 +332,7 @@ void Requests::deliver() {
         break;
     }
   }
+  handed_out_.clear();
 }
 
 void Requests::deliver_status(StatusJob& job, Errc code) {

@@ -116,7 +116,7 @@ class Requests {
   List ready_;    // for the next send of their connection
   List inflight_;
   std::vector<std::unique_ptr<StatusJob>> jobs_;
-  std::vector<Ended> ended_;
+  std::vector<Ended> ended_, handed_out_;  // both keep their memory
   std::vector<Request*> due_;  // scratch
   ReadOutcome read_outcome_;   // its vector is kept
   std::size_t calls_open_ = 0;

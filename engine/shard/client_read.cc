@@ -89,10 +89,11 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
   const std::size_t bytes_max = request.bytes_max() == 0
                                     ? options_.batch_bytes_max
                                     : std::min(request.bytes_max(), options_.batch_bytes_max);
-  const auto* entry = group.index.find(Index(request.from_index()));
-  SLUICE_CHECK(entry != nullptr);
+  const auto position = group.index.position_of(Index(request.from_index()));
+  SLUICE_CHECK(position.has_value());
+  const auto& first = group.index.batch(*position);
 
-  if (bytes_of(group, from.window, *entry).empty()) {
+  if (bytes_of(group, from.window, first).empty()) {
     if (from.window != nullptr && from.window->reading()) return Taken::kLater;
     if (from.window == nullptr) {
       const auto idle = std::ranges::find_if(windows_, [&](const auto& w) { return w->idle(); });
@@ -105,15 +106,15 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
     }
     if (from.window->references > 1) return Taken::kLater;
     // A window that was taken just now may hold it already, from somebody else's read.
-    if (bytes_of(group, from.window, *entry).empty()) {
-      if (from.window->tried(entry->location)) {
+    if (bytes_of(group, from.window, first).empty()) {
+      if (from.window->tried(first.location)) {
         events_.on_log_damaged("segment " +
-                               segments::SegmentLog::segment_name(entry->location.epoch) +
+                               segments::SegmentLog::segment_name(first.location.epoch) +
                                " ends before a batch that it should hold");
         return Taken::kClose;
       }
       --from.window->references;
-      from.window->start(entry->location, commit_.log().written_seq());
+      from.window->start(first.location, commit_.log().written_seq());
       ++from.window->references;
       return Taken::kLater;
     }
@@ -125,17 +126,19 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
   };
   std::vector<Slice> slices;
   std::size_t bytes = 0;
-  for (; entry != nullptr && entry->first_index <= commit; entry = group.index.next(entry)) {
-    const std::size_t size = entry->location.size_bytes;
+  for (std::size_t i = *position; i < group.index.batch_count(); ++i) {
+    const auto& entry = group.index.batch(i);
+    if (entry.first_index > commit) break;
+    const std::size_t size = entry.location.size_bytes;
     if (bytes > 0 && bytes + size > bytes_max) break;
     if (request.count_max() != 0 &&
-        entry->first_index >= Index(request.from_index()) + request.count_max()) {
+        entry.first_index >= Index(request.from_index()) + request.count_max()) {
       break;
     }
-    const auto data = bytes_of(group, from.window, *entry);
+    const auto data = bytes_of(group, from.window, entry);
     if (data.empty()) break;
-    const bool in_tail = !commit_.tail().find(entry->location).empty();
-    slices.push_back({data, in_tail ? entry->location.seq : ChunkSeq{}});
+    const bool in_tail = !commit_.tail().find(entry.location).empty();
+    slices.push_back({data, in_tail ? entry.location.seq : ChunkSeq{}});
     bytes += size;
   }
   reply_read(from, request.request_id(), &group, Errc::kOk, static_cast<std::uint32_t>(bytes));

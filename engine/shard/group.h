@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "engine/raft/raft.h"
-#include "engine/shard/ring.h"
 #include "engine/shard/sessions.h"
 #include "segments/group_index.h"
 #include "wire/ids.h"
+#include "wire/ring.h"
 
 namespace sluice::shard {
 

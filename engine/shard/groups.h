@@ -10,9 +10,9 @@
 
 #include "engine/shard/group.h"
 #include "engine/shard/group_commit.h"
-#include "engine/shard/ring.h"
 #include "wire/batch.h"
 #include "wire/ids.h"
+#include "wire/ring.h"
 
 namespace sluice::shard {
 

@@ -247,23 +247,24 @@ PeerLink::Gathered PeerLink::gather(Group& group) {
 }
 
 PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan& plan) {
-  const auto* entry = group.index.find(plan.next_index);
-  if (entry == nullptr) return Gathered::kDone;
+  const auto position = group.index.position_of(plan.next_index);
+  if (!position) return Gathered::kDone;
   // Raft resumes at the ends of batches only: hints that fall into one are asked about, not sent.
-  SLUICE_CHECK(entry->first_index == plan.next_index);
+  SLUICE_CHECK(group.index.batch(*position).first_index == plan.next_index);
   std::size_t bytes = 0;
   Index last;
   bool full = false;
-  for (; entry != nullptr; entry = group.index.next(entry)) {
-    const std::size_t size = entry->location.size_bytes;
+  for (std::size_t i = *position; i < group.index.batch_count(); ++i) {
+    const auto& entry = group.index.batch(i);
+    const std::size_t size = entry.location.size_bytes;
     if (bytes > 0 && bytes + size > plan.bytes_max) break;
     full = frame_batch_bytes_ > 0 && frame_batch_bytes_ + size > options_.batch_bytes_max;
     if (full) break;
-    const auto data = bytes_of(group, *entry);
+    const auto data = bytes_of(group, entry);
     if (data.empty()) break;  // on disk, and being read or waiting for it
-    add_slice(data, entry->location);
+    add_slice(data, entry.location);
     bytes += size;
-    last = entry->last_index();
+    last = entry.last_index();
   }
   // Damage was found on the way: the node stops, and this link is down already.
   if (!up_) return Gathered::kDone;

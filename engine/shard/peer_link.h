@@ -20,8 +20,8 @@
 #include "engine/shard/groups.h"
 #include "engine/shard/peer_directories.h"
 #include "engine/shard/read_window.h"
-#include "engine/shard/ring.h"
 #include "wire/messages_generated.h"
+#include "wire/ring.h"
 
 namespace sluice::shard {
 

@@ -17,10 +17,10 @@
 #include <unordered_map>
 #include <vector>
 
-#include "engine/shard/ring.h"
 #include "wire/batch.h"
 #include "wire/ids.h"
 #include "wire/result.h"
+#include "wire/ring.h"
 
 namespace sluice::shard {
 

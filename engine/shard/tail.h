@@ -12,9 +12,9 @@
 #include <span>
 
 #include "engine/io/buffer.h"
-#include "engine/shard/ring.h"
 #include "segments/record.h"
 #include "wire/ids.h"
+#include "wire/ring.h"
 
 namespace sluice::shard {
 

@@ -58,9 +58,19 @@ TEST(GroupIndex, FindsTheBatchOfEachIndex) {
 
 TEST(GroupIndex, WalksFromBatchToBatch) {
   const GroupIndex index = ten_batches();
-  std::size_t walked = 0;
-  for (const auto* at = index.find(Index(1)); at != nullptr; at = index.next(at)) ++walked;
-  EXPECT_EQ(walked, index.batch_count());
+  for (std::uint64_t from = 1; from <= 30; ++from) {
+    const auto position = index.position_of(Index(from));
+    ASSERT_TRUE(position);
+    EXPECT_EQ(&index.batch(*position), index.find(Index(from)));
+    Index expected = index.batch(*position).first_index;
+    for (std::size_t i = *position; i < index.batch_count(); ++i) {
+      EXPECT_EQ(index.batch(i).first_index, expected);
+      expected = index.batch(i).last_index().next();
+    }
+    EXPECT_EQ(expected, Index(31));
+  }
+  EXPECT_FALSE(index.position_of(Index(0)));
+  EXPECT_FALSE(index.position_of(Index(31)));
 }
 
 // Raft §5.3, and the chain of batches

@@ -3,55 +3,29 @@
 #include "engine/shard/local_side.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <array>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "engine/io/uring_io.h"
-#include "engine/shard/group_commit.h"
-#include "engine/shard/recover.h"
+#include "tests/shard/stream_on_disk.h"
 #include "wire/batch.h"
 
 namespace sluice::shard {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr std::size_t kAtOnce = 256;
 
-class LocalSideTest : public testing::Test,
-                      private GroupCommit::Events,
-                      private ClientSide::Events,
-                      private LocalPort::Home {
+class LocalSideTest : public testing::Test, private ClientSide::Events, private LocalPort::Home {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "sluice-local-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    root_ = pattern;
-    int error = 0;
-    auto made = io::make_uring_io({}, error);
-    ASSERT_TRUE(made.has_value()) << error;
-    io_ = std::move(*made);
-    const segments::Options options{.cluster = ClusterId(7),
-                                    .directory = {9, 9},
-                                    .shard = ShardId(0),
-                                    .segment_bytes = 4u << 20,
-                                    .chunk_bytes_max = 64u << 10};
-    auto found = recover(*io_, root_, options, 16);
-    ASSERT_TRUE(found) << found.error();
-    commit_ = std::make_unique<GroupCommit>(
-        *io_,
-        GroupCommit::Options{
-            .directory = root_, .direct = found->direct, .segments = options, .fsync = {}},
-        found->end, static_cast<GroupCommit::Events&>(*this));
-    groups_ = std::make_unique<Groups>(ShardId(0), 1, *commit_);
-    client_side_ = std::make_unique<ClientSide>(*io_, ClientSide::Options{}, *groups_, *commit_,
+    (void)stream_.start(StreamOnDisk::options(4u << 20, 64u << 10));
+    GroupCommit& commit = stream_.commit();
+    groups_ = std::make_unique<Groups>(ShardId(0), 1, commit);
+    client_side_ = std::make_unique<ClientSide>(stream_.io(), ClientSide::Options{}, *groups_, commit,
                                                 static_cast<ClientSide::Events&>(*this));
-    local_side_ = std::make_unique<LocalSide>(*io_, *client_side_);
+    local_side_ = std::make_unique<LocalSide>(stream_.io(), *client_side_);
     for (auto& buffer : buffers_) {
       BatchBuilder builder(buffer.bytes, {.cluster = ClusterId(7), .group = GroupId(0)});
       ASSERT_TRUE(builder.append({}));
@@ -65,14 +39,9 @@ class LocalSideTest : public testing::Test,
   }
   void TearDown() override {
     local_side_->close_all();
-    commit_->stop();
-    while (!commit_->quiet()) io_->run_once();
     local_side_.reset();
     client_side_.reset();
     groups_.reset();
-    commit_.reset();
-    io_.reset();
-    fs::remove_all(root_);
   }
 
   /// Hands over so many batches.
@@ -86,8 +55,6 @@ class LocalSideTest : public testing::Test,
     return count;
   }
 
-  void on_chunks_stable(ChunkSeq) override {}
-  void on_commit_failed(const std::string& why) override { ADD_FAILURE() << why; }
   Inbound* find(const ClientRef&) override { return nullptr; }
   void on_local_result(const ClientRef& client, const wire::AppendResult& result) override {
     local_side_->answer(client, result);
@@ -100,9 +67,7 @@ class LocalSideTest : public testing::Test,
   struct Buffer {
     alignas(8) std::array<std::byte, 256> bytes{};
   };
-  std::string root_;
-  std::unique_ptr<io::Io> io_;
-  std::unique_ptr<GroupCommit> commit_;
+  StreamOnDisk stream_;
   std::unique_ptr<Groups> groups_;
   std::unique_ptr<ClientSide> client_side_;
   std::unique_ptr<LocalSide> local_side_;

@@ -305,8 +305,10 @@ void Checks::check_commit(Node& node, const shard::Group& group, Seen& was) {
                                  number(commit) + ", an entry of an older term (S1)");
   }
   const Index from = std::max(was.commit.next(), group.index.first_index());
-  for (const auto* entry = group.index.find(from);
-       entry != nullptr && entry->first_index <= commit; entry = group.index.next(entry)) {
+  const auto position = group.index.position_of(from);
+  for (std::size_t i = position.value_or(group.index.batch_count());
+       i < group.index.batch_count() && group.index.batch(i).first_index <= commit; ++i) {
+    const auto* const entry = &group.index.batch(i);
     const auto* known = shadow_.find(group.id, entry->first_index);
     if (known != nullptr) {
       if (known->first != entry->first_index || known->checksum != entry->header_checksum) {

@@ -9,7 +9,7 @@
 
 #include "wire/check.h"
 
-namespace sluice::shard {
+namespace sluice {
 
 template <class T>
 class Ring {
@@ -65,4 +65,4 @@ class Ring {
   std::size_t count_ = 0;
 };
 
-}  // namespace sluice::shard
+}  // namespace sluice
