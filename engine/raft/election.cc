@@ -123,10 +123,12 @@ void Raft::answer_vote(NodeId from, const VoteRequest& request) {
   if (hard_state_.vote == kNoNode) {
     hard_state_.vote = from;
     outbox_.hard_state_changed = true;
-    // The candidate gets its time: no attempt of the own goes on beside it.
+    // The candidate gets its time: no attempt of the own goes on beside it. And the time-out is drawn
+    // anew, as the candidate's is: with a long one that stays, this node would come second in every
+    // term to a candidate that never wins, and may be the only one that could (S23).
     role_ = Role::kFollower;
     votes_ = 0;
-    election_elapsed_ = 0;
+    reset_election_timer();
   }
   pending_grant_ = from;
   grant_if_durable();

@@ -1,5 +1,7 @@
 // Scenarios in which systems like this one stopped working though a majority was up (S15, S19 to
 // S24), and the ones with a paused or slow node (S53, S54).
+#include <set>
+
 #include "tests/raft/lab.h"
 
 namespace sluice::raft {
@@ -254,6 +256,28 @@ TEST(RaftLiveness, S23_ALeaderWhoseFollowersDisksStallMakesWayForAQuorum) {
     return leader != 0 && lab.at(leader).commit_index() == lab.at(leader).log().last_index();
   }));
   EXPECT_EQ(lab.leader(), shared) << "it alone has the newest entry, and two healthy ones beside it";
+}
+
+// A node that votes for a candidate which does not win must not come second to it in every term: it
+// may be the only one that can. (A candidate had the pre-votes of a majority and never its votes, for
+// a hung disk was among it; the other node with the newest entry always had the longer time-out.)
+TEST(RaftLiveness, S23_AVoteThatIsGivenDrawsTheTimeOutAnew) {
+  std::set<std::uint32_t> time_outs;
+  for (std::uint64_t votes = 0; votes < 20; ++votes) {
+    Raft raft = make_follower(3, 1);
+    for (std::uint64_t i = 0; i < votes; ++i) {
+      raft.step(node(2), VoteRequest{.term = Term(2 + i)});
+      hard_state_durable(raft);
+    }
+    ASSERT_EQ(raft.term(), Term(1 + votes));
+    take_outbox(raft);
+    std::uint32_t ticks = 0;
+    for (; raft.outbox().vote_requests.empty(); ++ticks) raft.tick();
+    EXPECT_GE(ticks, kTicksMin);
+    EXPECT_LT(ticks, 2 * kTicksMin);
+    time_outs.insert(ticks);
+  }
+  EXPECT_GE(time_outs.size(), 5u) << "one length for ever";
 }
 
 // S25: as long as a majority gains anything, its leader stays.
