@@ -13,7 +13,12 @@ namespace sluice::sim {
 namespace {
 
 constexpr std::size_t kSectorsPerPage = Disk::kPageBytes / Disk::kSectorBytes;
+constexpr std::uint8_t kAllSectors = (1u << kSectorsPerPage) - 1;
 constexpr std::uint32_t kMillion = 1'000'000;
+
+bool equal(std::span<const std::byte> a, std::span<const std::byte> b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size()) == 0;
+}
 
 bool all_zero(std::span<const std::byte> bytes) {
   return bytes.empty() ||
@@ -196,7 +201,7 @@ std::span<const std::byte> Disk::sector_of(const PageRef& page, std::size_t sect
 }
 
 void Disk::set_sector(PageRef& page, std::size_t sector, std::span<const std::byte> bytes) {
-  if (std::ranges::equal(sector_of(page, sector), bytes)) return;
+  if (equal(sector_of(page, sector), bytes)) return;
   auto changed = std::make_shared<Page>();
   if (page) {
     changed->bytes = page->bytes;
@@ -212,7 +217,7 @@ void Disk::set_sector(PageRef& page, std::size_t sector, std::span<const std::by
 void Disk::unify(Slot& slot) {
   if (slot.current == slot.durable) return;
   for (std::size_t i = 0; i < kSectorsPerPage; ++i) {
-    if (!std::ranges::equal(sector_of(slot.current, i), sector_of(slot.durable, i))) return;
+    if (!equal(sector_of(slot.current, i), sector_of(slot.durable, i))) return;
   }
   slot.durable = slot.current;
 }
@@ -408,10 +413,11 @@ std::int32_t Disk::end_sync(SyncId id) {
       slot.dirty = 0;
       continue;
     }
+    if (dirty == kAllSectors) slot.durable = page;  // the same as sector by sector, and cheap
     for (std::size_t i = 0; i < kSectorsPerPage; ++i) {
       if ((dirty >> i & 1) == 0) continue;
       set_sector(slot.durable, i, sector_of(page, i));
-      if (std::ranges::equal(sector_of(slot.current, i), sector_of(slot.durable, i))) {
+      if (equal(sector_of(slot.current, i), sector_of(slot.durable, i))) {
         slot.dirty &= static_cast<std::uint8_t>(~(1u << i));
       }
     }

@@ -105,6 +105,7 @@ void Node::run_shard(SimIo& io, ShardId id) {
     process_->wake_all();
     return;
   }
+  std::unique_ptr<LocalProducer> producer;  // outlives the shard, which names its port
   std::unique_ptr<shard::Shard> shard = std::move(*opened);
   watcher_.on_recovered(*this, *shard);
   shards_[id.value()] = shard.get();
@@ -116,6 +117,18 @@ void Node::run_shard(SimIo& io, ShardId id) {
     state_ = State::kUp;
     world_.trace(name(), "up");
   }
+  if (local != nullptr) {
+    producer = std::make_unique<LocalProducer>(
+        *local,
+        LocalProducer::Place{.node = name(),
+                             .machine = machine_.number,
+                             .start = starts_,
+                             .shard = id,
+                             .shards = count,
+                             .batch_bytes_max = config_.batch_bytes_max},
+        io);
+    producer->attach(shard->mailbox());
+  }
   // The watcher must not outlive what it looks at, however this ends.
   struct Leave {
     std::vector<shard::Shard*>& shards;
@@ -125,6 +138,7 @@ void Node::run_shard(SimIo& io, ShardId id) {
   while (!shard->stopped()) {
     shard->step();
     watcher_.on_step(*this, *shard);
+    if (producer) producer->check_acknowledged();
   }
   shard->run();  // it has stopped: awaits what is in flight
   shards_[id.value()] = nullptr;

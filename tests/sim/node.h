@@ -9,6 +9,7 @@
 
 #include "engine/config.h"
 #include "engine/shard/shard.h"
+#include "tests/sim/local_producer.h"
 #include "tests/sim/process.h"
 
 namespace sluice::sim {
@@ -61,6 +62,8 @@ class Node {
   /// Shards that run, by number; nullptr where none does.
   [[nodiscard]] const std::vector<shard::Shard*>& shards() const { return shards_; }
 
+  /// Each shard has a client in the process that appends to it; nullptr: none.
+  LocalWorkload* local = nullptr;
   /// For good: not started again (its disk lied where nobody could tell).
   bool final = false;
   /// Its disk was exchanged for an empty one: whatever it says, the others refuse it (S56).

@@ -871,6 +871,35 @@ RESOURCES = (
         ),
     ),
     PlantedBug(
+        "local-batch-behind-a-refused-one-begins-anew",
+        ("S47",),
+        "A batch of a client in the process that was handed over behind a refused one of the same "
+        "producer is taken for the producer's first: the entries between are too old when they come.",
+        (
+            Edit(
+                SHARD + "client_append.cc",
+                "  if (follows && !group->sessions.knows(batch.producer())) {\n",
+                "  if (follows && group == nullptr) {\n",
+            ),
+        ),
+    ),
+    PlantedBug(
+        "local-unknown-reported-as-refused",
+        ("S48", "S54"),
+        "What a deposed leader had taken from a client in its process is called refused, though it "
+        "stands in logs that the next leader may commit.",
+        (
+            Edit(
+                SHARD + "client_append.cc",
+                "    if (waiter.has_producer || waiter.client.local) {\n"
+                "      answer(waiter, Errc::kLeadershipLost, group.raft.leader());\n",
+                "    if (waiter.has_producer || waiter.client.local) {\n"
+                "      answer(waiter, waiter.client.local ? Errc::kNotLeader : Errc::kLeadershipLost,\n"
+                "             group.raft.leader());\n",
+            ),
+        ),
+    ),
+    PlantedBug(
         "sockets-never-closed",
         ("own",),
         "A connection that ended is shut down and its descriptor kept: each reconnect costs one, "

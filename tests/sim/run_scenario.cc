@@ -101,6 +101,11 @@ class Run {
   }
 
   void make_nodes() {
+    local_.groups = scenario_.groups;
+    local_.interval_us = scenario_.interval_us;
+    local_.burst = scenario_.burst;
+    local_.entry_bytes_max = scenario_.entry_bytes_max;
+    local_.numbered = scenario_.producers > 0;
     for (std::size_t i = 0; i < scenario_.nodes; ++i) {
       Config config;
       config.node_id = NodeId(static_cast<std::uint32_t>(i + 1));
@@ -129,6 +134,7 @@ class Run {
       config.heartbeat_ms = scenario_.heartbeat_ms;
       nodes_.push_back(
           std::make_unique<Node>(world_, network_, *machines_[i], std::move(config), checks_));
+      if (scenario_.locals) nodes_.back()->local = &local_;
       checks_.add(*nodes_.back());
     }
   }
@@ -504,6 +510,7 @@ class Run {
     world_.trace("world", "nothing fails any more");
     if (!until(world_.now() + kSecond)) return;
     for (const auto& client : clients_) client->drain();
+    local_.draining = true;
     const bool rested = wait_for(kRestMax, "the cluster did not come to rest", [&] {
       return std::ranges::all_of(clients_, [](const auto& c) { return c->drained(); }) &&
              converged();
@@ -634,6 +641,7 @@ class Run {
     };
     if (!wait_for(longest, "the nodes of a quorum did not start", all_up)) return;
     for (const auto& client : clients_) client->drain();
+    local_.draining = true;
     clients_.front()->probe();
     const bool lives = wait_for(longest, "a healthy quorum did not commit", [&] {
       for (Node* n : quorum) start(*n);  // it may have been about to stop
@@ -723,6 +731,7 @@ class Run {
   World world_;
   Network network_;
   ShadowLog shadow_;
+  LocalWorkload local_{.world = world_, .shadow = shadow_};
   Checks checks_;
   std::vector<std::unique_ptr<Machine>> machines_;
   std::vector<std::unique_ptr<Node>> nodes_;

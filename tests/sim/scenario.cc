@@ -92,6 +92,7 @@ class Drawer {
     s.named = random_.coin();
     s.reads = random_.coin();
     s.trims = random_.coin();
+    s.locals = Random(s.seed, "locals").below(3) == 0;
     s.faults_end = random_.between(2, 6) * kSecond;
   }
 
@@ -387,6 +388,7 @@ void for_settings(S& s, F&& field) {
   field("named", s.named);
   field("reads", s.reads);
   field("trims", s.trims);
+  field("locals", s.locals);
   field("faults_end", s.faults_end);
   field("events_max", s.events_max);
   field("liars", s.liars);

@@ -75,6 +75,7 @@ struct Scenario {
   std::uint32_t producers = 2, interval_us = 5000, burst = 4, entry_bytes_max = 200, window = 32;
   std::uint64_t operations_max = 1'000'000;
   bool plain = true, named = true, reads = true, trims = false;
+  bool locals = false;  // clients in the nodes' processes, one a shard
 
   Time faults_end = 5 * kSecond;
   std::vector<Fault> faults;

@@ -73,6 +73,7 @@ class Shrinker {
     any |= try_setting(&Scenario::reads, false);
     any |= try_setting(&Scenario::trims, false);
     any |= try_setting(&Scenario::named, false);
+    any |= try_setting(&Scenario::locals, false);
     if (best_.producers > 0) any |= try_setting(&Scenario::plain, false);
     if (best_.producers > 1) any |= try_setting(&Scenario::producers, 1u);
     const Time last = best_.faults.empty() ? kSecond : best_.faults.back().at + kSecond;
