@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/json.h"
 #include "tools/stage_report.h"
 #include "tools/text.h"
 

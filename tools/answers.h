@@ -1,16 +1,14 @@
 // What the client library answers, as JSON for scripts and as words for people.
 #pragma once
 
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 
 #include "engine/client/client.h"
+#include "tools/json_fwd.h"
 #include "wire/result.h"
 
 namespace sluice::tools {
-
-using Json = nlohmann::ordered_json;
 
 /// One sentence for people: what happened and what to do about it.
 [[nodiscard]] std::string explain(Errc code);

@@ -9,6 +9,7 @@
 #include "tools/bench_compare.h"
 #include "tools/bench_run.h"
 #include "tools/command.h"
+#include "tools/json.h"
 #include "tools/node_options.h"
 
 namespace sluice::tools {
@@ -34,6 +35,7 @@ class Bench : public Command {
   BenchSettings settings_;
   BenchReport& asked_ = settings_.report;
   bool json_ = false;
+  bool recycle_ = false;
   std::string plot_;
   std::string compare_;
 };
@@ -68,6 +70,9 @@ void Bench::declare_cluster(OptionSet& options) {
                  "group commits on their way to the disk at once, of the nodes that bench starts");
   options.size("inflight-bytes-max", asked_.inflight_bytes_max, {1u << 16, 1ull << 40},
                "bytes sent to a follower without its answer, of the nodes that bench starts");
+  options.size("retain", asked_.retain_bytes, {0, 1ull << 50},
+               "newest entries that the cluster that bench starts keeps: older ones are trimmed while "
+               "the load goes on, as a log with a retention lives; 0: all of them");
   options.flag("in-process", asked_.in_process,
                "run the first node and the load in this process, on one thread, as a program does "
                "that embeds a node; that node has to lead every group");
@@ -87,13 +92,14 @@ void Bench::declare_load(OptionSet& options) {
   options.real("warmup-seconds", settings_.warm_up_s, 3600,
                "load before measuring. If it is not given, the nodes that bench starts are first "
                "filled until they write into segments that they had before, for 30 s at most");
+  options.flag("recycle", recycle_, "fill first although --warmup-seconds is given");
   options.flag("producer", asked_.producers,
                "number the entries as producers do, so that each lands once whatever happens");
 }
 
 int Bench::run(const OptionSet& options) {
   asked_.embedded = !options.given("cluster");
-  settings_.recycle = !options.given("warmup-seconds");
+  settings_.recycle = recycle_ || !options.given("warmup-seconds");
   // Several nodes share the cores of this machine: the scheduler places them better than pinning.
   settings_.pin = asked_.nodes == 1 && options.given("shards");
   if (asked_.rate > 0 && !options.given("outstanding")) asked_.outstanding = 0;

@@ -20,10 +20,10 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
-#include <sstream>
 #include <system_error>
 
 #include "tools/errors.h"
+#include "tools/usage.h"
 
 extern char** environ;
 
@@ -57,21 +57,6 @@ bool port_is_free(std::uint16_t port) {
                     ::listen(socket, 1) == 0;
   ::close(socket);
   return free;
-}
-
-/// utime + stime of a whole process, in ns (proc(5)).
-std::uint64_t process_cpu_ns(pid_t pid) {
-  std::ifstream file(fmt::format("/proc/{}/stat", pid));
-  std::string stat;
-  std::getline(file, stat);
-  const std::size_t name_end = stat.rfind(')');  // the name may hold spaces
-  if (name_end == std::string::npos) return 0;
-  std::istringstream fields(stat.substr(name_end + 2));
-  std::string skipped;
-  for (int field = 3; field < 14; ++field) fields >> skipped;
-  std::uint64_t user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) * (1'000'000'000 / static_cast<std::uint64_t>(::sysconf(_SC_CLK_TCK)));
 }
 
 void sleep_ms(long ms) {

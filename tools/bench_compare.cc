@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "tools/errors.h"
+#include "tools/json.h"
 
 namespace sluice::tools {
 namespace {

@@ -36,6 +36,12 @@ void BenchLoad::stop() {
   running_ = false;
 }
 
+std::uint64_t BenchLoad::remembered() const {
+  std::uint64_t sum = 0;
+  for (const AckedIndex& group : acked_) sum += group.count();
+  return sum;
+}
+
 std::uint64_t BenchLoad::due_ns(std::uint64_t number) const {
   return start_ns_ + static_cast<std::uint64_t>(static_cast<double>(number) * 1e9 / options_.rate);
 }

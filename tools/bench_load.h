@@ -59,6 +59,8 @@ class BenchLoad {
   }
 
   [[nodiscard]] std::uint64_t acknowledged() const { return acknowledged_; }
+  /// Of these, what was not trimmed since.
+  [[nodiscard]] std::uint64_t remembered() const;
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
   [[nodiscard]] std::uint64_t unknown() const { return unknown_; }
   /// Open loop: were due before finish() and had not gone out at stop().
@@ -67,6 +69,7 @@ class BenchLoad {
   [[nodiscard]] bool contradicted() const { return contradicted_; }
   /// By group.
   [[nodiscard]] const std::vector<AckedIndex>& acked() const { return acked_; }
+  [[nodiscard]] std::vector<AckedIndex>& acked() { return acked_; }
 
  private:
   struct Slot {

@@ -7,6 +7,7 @@
 
 #include "tools/client_loop.h"
 #include "tools/errors.h"
+#include "tools/usage.h"
 #include "wire/batch.h"
 
 namespace sluice::tools {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "tools/json.h"
 #include "tools/sizes.h"
 
 namespace sluice::tools {
@@ -33,6 +34,7 @@ Json options_json(const BenchReport& report) {
   options["segment_bytes"] = report.embedded ? Json(report.segment_bytes) : Json();
   options["writes_inflight_max"] = report.embedded ? Json(report.writes_inflight_max) : Json();
   options["inflight_bytes_max"] = report.embedded ? Json(report.inflight_bytes_max) : Json();
+  options["retain_bytes"] = report.embedded ? Json(report.retain_bytes) : Json();
   options["rate"] = report.rate > 0 ? Json(report.rate) : Json();
   options["seconds"] = report.seconds;
   options["producer"] = report.producers;
@@ -86,6 +88,7 @@ Json bench_json(const BenchReport& report) {
   json["tmpfs"] = report.tmpfs;
   json["verified"] = report.verified;
   json["verified_entries"] = report.verified_entries;
+  json["trimmed_entries"] = report.trimmed;
   json["problem"] = report.problem.empty() ? Json() : Json(report.problem);
   json["entries"] = report.entries;
   json["refused"] = report.refused;
@@ -133,8 +136,13 @@ std::string bench_table(const BenchReport& report) {
                                           with_commas(static_cast<double>(report.unsent))));
   row("an acknowledgement is", durable_text(report.fsync));
   row("read back", report.verified
-                       ? fmt::format("equal on all nodes ({} entries compared)",
-                                     with_commas(static_cast<double>(report.verified_entries)))
+                       ? fmt::format("equal on all nodes ({} entries compared{})",
+                                     with_commas(static_cast<double>(report.verified_entries)),
+                                     report.trimmed == 0
+                                         ? ""
+                                         : fmt::format("; {} older ones were trimmed meanwhile",
+                                                       with_commas(static_cast<double>(
+                                                           report.trimmed))))
                        : "NOT equal: " + report.problem);
   table += stages_table(report.stages);
   if (report.tmpfs)

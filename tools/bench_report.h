@@ -6,8 +6,8 @@
 #include <string>
 
 #include "engine/config.h"
-#include "tools/answers.h"
 #include "tools/histogram.h"
+#include "tools/json_fwd.h"
 #include "tools/stage_report.h"
 #include "tools/svg_plot.h"
 
@@ -26,6 +26,7 @@ struct BenchReport {
   std::uint64_t segment_bytes = Config().segment_bytes;              // these three: of the nodes
   std::uint32_t writes_inflight_max = Config().writes_inflight_max;  // of an embedded cluster
   std::uint64_t inflight_bytes_max = Config().inflight_bytes_max;
+  std::uint64_t retain_bytes = 256u << 20;  // of an embedded cluster; 0: all
   double rate = 0;  // 0: closed loop
   double seconds = 10;
   bool producers = false;
@@ -49,6 +50,7 @@ struct BenchReport {
   double client_cpu_us_per_entry = 0;
   bool verified = false;
   std::uint64_t verified_entries = 0;  // compared, over all nodes
+  std::uint64_t trimmed = 0;           // acknowledged, and gone by intention before that
   std::string problem;                 // why it is not verified
 
   [[nodiscard]] double entries_per_s() const {

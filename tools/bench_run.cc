@@ -11,6 +11,7 @@
 #include "tools/node_options.h"
 #include "tools/sizes.h"
 #include "tools/stop_signal.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 namespace {
@@ -220,6 +221,11 @@ BenchRun::Snapshot BenchRun::snapshot(ClientLoop& loop, const BenchLoad& load) {
 
 void BenchRun::run_load(ClientLoop& loop, BenchLoad& load) {
   load_ = &load;
+  if (report_.embedded)
+    retention_.emplace(BenchRetention::Options{.bytes = report_.retain_bytes,
+                                               .groups = report_.groups,
+                                               .entry_bytes = report_.entry_bytes,
+                                               .outstanding = report_.outstanding});
   shown_entry_bytes_ = report_.entry_bytes;
   if (!settings_.quiet)
     fmt::print(stderr, "warming up for {:g} s, then measuring for {:g} s\n", settings_.warm_up_s,
@@ -296,9 +302,10 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
     }
     loop.wake_at(until_ns);
     turn(loop);
-    if (enough && turn_ns() - asked_ns >= kSecondNs / 10) {
+    if (turn_ns() - asked_ns >= kSecondNs / 10) {
       asked_ns = turn_ns();
-      if (enough()) break;
+      if (enough && enough()) break;
+      if (retention_ && !retention_->keeps_all()) trim_old(loop, load);
     }
     const std::uint64_t since_ns = turn_ns() - line_ns;
     if (since_ns < (bar_.visible() ? kSecondNs / 4 : kSecondNs)) continue;
@@ -315,6 +322,18 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
     line_ns = turn_ns();
     line_acknowledged = acknowledged;
   }
+}
+
+/// No more than the last ones have answers for: they wait for the slowest node.
+void BenchRun::trim_old(ClientLoop& loop, BenchLoad& load) {
+  if (trims_ > 0) return;
+  to_trim_.clear();
+  at_load([&] {
+    report_.trimmed += retention_->look(load.acked(), [this](std::size_t group, Index first) {
+      to_trim_.emplace_back(group, first);
+    });
+  });
+  for (const auto& [group, first] : to_trim_) trim(loop, group, first);
 }
 
 /// On a terminal one line that is drawn again and again, else a line each second.
@@ -336,7 +355,7 @@ void BenchRun::drain(ClientLoop& loop, BenchLoad& load) {
   // A rate far above what the cluster takes may have left more behind than it can catch up with.
   const std::uint64_t give_up_ns =
       monotonic_ns() + std::uint64_t{settings_.target.timeout_ms} * (kSecondNs / 1000);
-  for (bool busy = true; busy || !board_.complete(); turn(loop)) {
+  for (bool busy = true; busy || trims_ > 0 || !board_.complete(); turn(loop)) {
     const std::uint64_t now = monotonic_ns();
     at_load([&] {
       if (load.behind() && now >= give_up_ns) load.stop();
@@ -349,7 +368,7 @@ void BenchRun::drain(ClientLoop& loop, BenchLoad& load) {
 std::string BenchRun::verify(ClientLoop& loop, const BenchLoad& load, BenchPayload& payload) {
   if (!settings_.quiet)
     fmt::print(stderr, "reading back {} entries from {} node{}\n",
-               with_commas(static_cast<double>(load.acknowledged())), node_ids_.size(),
+               with_commas(static_cast<double>(load.remembered())), node_ids_.size(),
                node_ids_.size() == 1 ? "" : "s");
   BenchVerify verify(load.acked(), payload, node_ids_);
   verify_ = &verify;

@@ -14,11 +14,13 @@
 #include "tools/bench_load.h"
 #include "tools/bench_local.h"
 #include "tools/bench_report.h"
+#include "tools/bench_retention.h"
 #include "tools/bench_verify.h"
 #include "tools/client_loop.h"
 #include "tools/errors.h"
 #include "tools/progress.h"
 #include "tools/status_board.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 
@@ -66,6 +68,8 @@ class BenchRun : private client::Events {
   [[nodiscard]] bool fill(ClientLoop& loop, std::uint64_t until_ns,
                           const std::function<bool()>& enough, bool trim);
   void trim_all(ClientLoop& loop, const std::vector<AckedIndex>& acked);
+  void trim(ClientLoop& loop, std::size_t group, Index first);
+  void trim_old(ClientLoop& loop, BenchLoad& load);
 
   void run_load(ClientLoop& loop, BenchLoad& load);
   /// Turns the loop with the load going until `until_ns`, or until `enough` says so (asked a few
@@ -115,6 +119,8 @@ class BenchRun : private client::Events {
   std::vector<NodeId> node_ids_;
   std::size_t main_node_ = 0;                       // position of the node that leads most groups
   std::size_t trims_ = 0;                           // without an answer
+  std::optional<BenchRetention> retention_;         // of the load that goes on
+  std::vector<std::pair<std::size_t, Index>> to_trim_;
   std::uint64_t shown_from_ns_ = 0, shown_ns_ = 0;  // what the progress bar stands for
   std::uint64_t shown_entry_bytes_ = 0;             // of the load that goes on
   std::uint64_t turn_ns_ = 0;

@@ -4,7 +4,7 @@
 // then chunks): that is not how it lives later, when it writes into segments that it had before. So
 // a cluster of the benchmark's own is first filled with entries of another load, which are read
 // back, compared and then trimmed, and filled again until a segment is used for the second time.
-// A node keeps up to four trimmed segments: a measurement that writes more makes new ones.
+// From there on the load itself is trimmed behind (bench_retention.h).
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -13,6 +13,7 @@
 
 #include "tools/bench_run.h"
 #include "tools/segment_watch.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 namespace {
@@ -86,12 +87,16 @@ bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::functio
 void BenchRun::trim_all(ClientLoop& loop, const std::vector<AckedIndex>& acked) {
   for (std::size_t group = 0; group < acked.size(); ++group) {
     if (acked[group].count() == 0) continue;
-    ++trims_;
-    loop.client().trim(group, GroupId(static_cast<std::uint32_t>(group)),
-                       acked[group].last().next(), settings_.target.timeout_ms);
+    trim(loop, group, acked[group].last().next());
   }
   // One that fails leaves its segments: they are then not recycled in time, and the report says so.
   while (trims_ > 0) turn(loop);
+}
+
+void BenchRun::trim(ClientLoop& loop, std::size_t group, Index first) {
+  ++trims_;
+  loop.client().trim(group, GroupId(static_cast<std::uint32_t>(group)), first,
+                     settings_.target.timeout_ms);
 }
 
 }  // namespace sluice::tools

@@ -115,11 +115,4 @@ void ClientLoop::wake_at(std::uint64_t deadline_ns) {
   }
 }
 
-std::uint64_t monotonic_ns() {
-  timespec now;
-  SLUICE_CHECK(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 }  // namespace sluice::tools

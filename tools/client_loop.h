@@ -91,7 +91,4 @@ class ClientLoop : private client::Events {
   io::Completion deadline_{io::Completion::bind<&ClientLoop::on_deadline>(this)};
 };
 
-/// CLOCK_MONOTONIC, as Io::now_ns() but read now.
-[[nodiscard]] std::uint64_t monotonic_ns();
-
 }  // namespace sluice::tools

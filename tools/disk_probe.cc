@@ -21,7 +21,9 @@
 #include "engine/io/uring_io.h"
 #include "tools/client_loop.h"
 #include "tools/errors.h"
+#include "tools/json.h"
 #include "tools/sizes.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 namespace {

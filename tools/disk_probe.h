@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/answers.h"
 #include "tools/histogram.h"
+#include "tools/json_fwd.h"
 
 namespace sluice::tools {
 

@@ -21,6 +21,7 @@
 #include "tools/command.h"
 #include "tools/errors.h"
 #include "tools/inspect_report.h"
+#include "tools/json.h"
 #include "wire/checksum.h"
 
 namespace sluice::tools {

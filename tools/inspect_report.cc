@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "tools/json.h"
+
 namespace sluice::tools {
 namespace {
 

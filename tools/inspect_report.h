@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/shard/identity.h"
-#include "tools/answers.h"
+#include "tools/json_fwd.h"
 #include "wire/ids.h"
 
 namespace sluice::tools {

@@ -13,6 +13,7 @@
 #include "tools/command.h"
 #include "tools/errors.h"
 #include "tools/input_reader.h"
+#include "tools/json.h"
 #include "tools/output_writer.h"
 #include "tools/pipe_request.h"
 #include "tools/text.h"

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "tools/errors.h"
+#include "tools/json.h"
 #include "tools/text.h"
 
 namespace sluice::tools {

@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "engine/client/client.h"
-#include "tools/answers.h"
+#include "tools/json.h"
 
 namespace sluice::tools {
 

@@ -8,6 +8,7 @@
 #include <cstdio>
 
 #include "tools/client_loop.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 

@@ -13,10 +13,12 @@
 #include "tools/client_loop.h"
 #include "tools/command.h"
 #include "tools/errors.h"
+#include "tools/json.h"
 #include "tools/log_end.h"
 #include "tools/output_writer.h"
 #include "tools/status_board.h"
 #include "tools/text.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 namespace {

@@ -8,6 +8,7 @@
 #include <map>
 #include <string_view>
 
+#include "tools/json.h"
 #include "tools/sizes.h"
 
 namespace sluice::tools {

@@ -8,7 +8,7 @@
 #include <span>
 #include <string>
 
-#include "tools/answers.h"
+#include "tools/json_fwd.h"
 #include "wire/distribution.h"
 #include "wire/messages_generated.h"
 

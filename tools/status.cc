@@ -10,6 +10,7 @@
 #include "tools/client_loop.h"
 #include "tools/command.h"
 #include "tools/errors.h"
+#include "tools/json.h"
 #include "tools/status_board.h"
 
 namespace sluice::tools {

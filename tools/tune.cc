@@ -12,12 +12,14 @@
 #include "tools/bench_run.h"
 #include "tools/command.h"
 #include "tools/disk_probe.h"
+#include "tools/json.h"
 #include "tools/progress.h"
 #include "tools/sizes.h"
 #include "tools/stop_signal.h"
 #include "tools/svg_plot.h"
 #include "tools/tune_report.h"
 #include "tools/tune_search.h"
+#include "tools/usage.h"
 
 namespace sluice::tools {
 namespace {

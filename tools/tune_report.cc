@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "tools/bench_report.h"
+#include "tools/json.h"
 #include "tools/sizes.h"
 
 namespace sluice::tools {

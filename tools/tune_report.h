@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tools/disk_probe.h"
+#include "tools/json_fwd.h"
 #include "tools/svg_plot.h"
 #include "tools/tune_search.h"
 

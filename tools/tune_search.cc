@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "tools/json.h"
+
 namespace sluice::tools {
 namespace {
 

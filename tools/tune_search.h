@@ -16,7 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "tools/answers.h"
+#include "tools/json_fwd.h"
+
 
 namespace sluice::tools {
 

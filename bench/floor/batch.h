@@ -5,6 +5,9 @@
 #pragma once
 
 #include <xxhash.h>
+#if defined(__x86_64__)
+#include <xxh_x86dispatch.h>  // as in wire/checksum.cc
+#endif
 
 #include <cstddef>
 #include <cstdint>

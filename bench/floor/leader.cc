@@ -7,10 +7,14 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 
 namespace sluice::floor {
 namespace {
+
+using tools::machine_busy_ns;
+using tools::monotonic_ns;
+using tools::process_cpu_ns;
 
 // Of link n: kAck + n and kSent + n.
 enum Tag : std::uint64_t { kAck = 1, kSent = 4, kWritten = 16 };

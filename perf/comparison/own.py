@@ -78,7 +78,7 @@ class Sampler:
         timer.daemon = True
         for line in self.child.stderr:
             self.errors = [*self.errors[-4:], line.strip()]
-            if line.startswith("warming up") and not timer.is_alive() and self.first is None:
+            if line.startswith("warming up for") and not timer.is_alive() and self.first is None:
                 timer.start()
             elif self.first and self.last is None and line.startswith("reading back"):
                 self.last = self.sample()
@@ -120,7 +120,8 @@ class Sluice:
     def command(self, workload, rate, seconds, warmup):
         command = [self.binary, "bench", "--json", f"--entry-bytes={workload.entry_bytes}",
                    f"--groups={workload.groups}", f"--seconds={seconds}",
-                   f"--warmup-seconds={warmup}", f"--data-dir={self.data_dir}", "--fsync=always"]
+                   f"--warmup-seconds={warmup}", "--recycle", f"--data-dir={self.data_dir}",
+                   "--fsync=always"]
         command += [f"--rate={rate:.0f}"] if rate else [f"--outstanding={workload.outstanding}"]
         if workload.batch_bytes_max:
             command.append(f"--batch-bytes-max={workload.batch_bytes_max}")

@@ -26,7 +26,7 @@ extern "C" {  // its headers do not say so themselves
 #include <raft/uv.h>
 }
 
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 #include "perf/peers/load.h"
 
 namespace sluice::peers {
@@ -123,12 +123,12 @@ class Client {
   }
 
   void run() {
-    const std::uint64_t give_up_ns = floor::monotonic_ns() + kLeaderNs;
+    const std::uint64_t give_up_ns = tools::monotonic_ns() + kLeaderNs;
     // The loop must come back now and then, whether or not the node has something to do.
     uv_timer_start(
         &timer_, [](uv_timer_t*) {}, 10, 10);
     while (raft_state(node_.get()) != RAFT_LEADER) {
-      if (floor::monotonic_ns() > give_up_ns) throw std::runtime_error("no leader");
+      if (tools::monotonic_ns() > give_up_ns) throw std::runtime_error("no leader");
       uv_run(node_.loop(), UV_RUN_ONCE);
     }
     raft_set_election_timeout(node_.get(), kElectionMs);
@@ -147,7 +147,7 @@ class Client {
   };
 
   void submit() {
-    const std::uint64_t now_ns = floor::monotonic_ns();
+    const std::uint64_t now_ns = tools::monotonic_ns();
     while (error_.empty() && load_.may_begin(now_ns)) apply(load_.begin(now_ns));
     try {
       going_ = error_.empty() && load_.go_on(now_ns);
@@ -172,7 +172,7 @@ class Client {
   static void on_applied(struct raft_apply* done, int status, void*) {
     auto* const request = static_cast<Request*>(done->data);
     if (status != 0) request->client->error_ = fmt::format("apply: {}", raft_strerror(status));
-    request->client->load_.complete(request->slot, floor::monotonic_ns());
+    request->client->load_.complete(request->slot, tools::monotonic_ns());
   }
 
   Node& node_;

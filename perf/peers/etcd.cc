@@ -14,14 +14,14 @@
 #include <string>
 #include <vector>
 
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 #include "perf/peers/load.h"
 #include "perf/peers/socket.h"
 
 namespace sluice::peers {
 namespace {
 
-using floor::monotonic_ns;
+using tools::monotonic_ns;
 
 constexpr std::uint64_t kReadyNs = 60'000'000'000;
 constexpr int kWindowBytes = 16 << 20;

@@ -7,14 +7,14 @@
 #include <fstream>
 #include <stdexcept>
 
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 
 namespace sluice::peers {
 namespace {
 
-using floor::machine_busy_ns;
-using floor::monotonic_ns;
-using floor::process_cpu_ns;
+using tools::machine_busy_ns;
+using tools::monotonic_ns;
+using tools::process_cpu_ns;
 
 /// How long an open loop goes on after its end to send what was due before, and a peer may be
 /// silent.

@@ -13,13 +13,13 @@
 #include <string>
 #include <vector>
 
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 #include "perf/peers/load.h"
 
 namespace sluice::peers {
 namespace {
 
-using floor::monotonic_ns;
+using tools::monotonic_ns;
 
 constexpr amqp_channel_t kChannel = 1;
 constexpr int kFrameBytesMax = 131'072;

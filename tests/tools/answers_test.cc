@@ -6,6 +6,7 @@
 
 #include "tools/bench_report.h"
 #include "tools/text.h"
+#include "tools/json.h"
 
 namespace sluice::tools {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "tools/bench_report.h"
 #include "tools/errors.h"
+#include "tools/json.h"
 
 namespace sluice::tools {
 namespace {

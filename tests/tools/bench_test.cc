@@ -13,6 +13,7 @@
 #include "tools/bench_cluster.h"
 #include "tools/bench_load.h"
 #include "tools/bench_payload.h"
+#include "tools/bench_retention.h"
 #include "tools/bench_verify.h"
 #include "tools/errors.h"
 
@@ -74,6 +75,52 @@ TEST(AckedIndex, OneIndexTwiceIsAContradiction) {
   ASSERT_TRUE(acked.record(Index(7), 1));
   EXPECT_FALSE(acked.record(Index(7), 2));
   EXPECT_EQ(acked.count(), 1u);
+}
+
+TEST(AckedIndex, WhatIsForgottenIsNeitherCountedNorFound) {
+  AckedIndex acked;
+  for (std::uint64_t i = 1; i <= 50'000; ++i) ASSERT_TRUE(acked.record(Index(i * 3), i));
+  std::uint64_t forgotten = 0;
+  std::uint64_t number = 0;
+  for (const std::uint64_t first : {4ull, 16'384ull, 16'384ull, 40'000ull, 140'002ull}) {
+    forgotten += acked.forget_below(Index(first));
+    EXPECT_EQ(forgotten, (first - 1) / 3);
+    EXPECT_EQ(acked.count(), 50'000 - forgotten);
+    EXPECT_EQ(acked.first(), Index(first));
+    for (std::uint64_t i = 1; i <= 50'000; ++i)
+      ASSERT_EQ(acked.find(Index(i * 3), number), i * 3 >= first) << i;
+  }
+  EXPECT_TRUE(acked.record(Index(8), 7)) << "an answer that was late is no contradiction";
+  EXPECT_EQ(acked.count(), 50'000 - forgotten);
+  EXPECT_FALSE(acked.record(Index(150'000), 7));
+}
+
+TEST(BenchRetention, TrimsWhatIsOlderThanItKeeps) {
+  const BenchRetention retention({.bytes = 4000, .groups = 2, .entry_bytes = 2, .outstanding = 1});
+  std::vector<AckedIndex> acked(2);
+  std::vector<std::pair<std::size_t, Index>> trims;
+  const auto look = [&] {
+    return retention.look(acked, [&](std::size_t group, Index first) {
+      trims.emplace_back(group, first);
+    });
+  };
+  for (std::uint64_t i = 1; i <= 1999; ++i) ASSERT_TRUE(acked[1].record(Index(i), i));
+  EXPECT_EQ(look(), 0u);
+  for (std::uint64_t i = 2000; i <= 3000; ++i) ASSERT_TRUE(acked[1].record(Index(i), i));
+  EXPECT_EQ(look(), 2000u) << "1,000 entries of each group stay";
+  ASSERT_EQ(trims.size(), 1u);
+  EXPECT_EQ(trims[0], std::pair(std::size_t{1}, Index(2001)));
+  EXPECT_EQ(acked[1].count(), 1000u);
+  EXPECT_EQ(look(), 0u);
+}
+
+TEST(BenchRetention, NeverTrimsWhatIsStillUnderWay) {
+  const BenchRetention retention(
+      {.bytes = 1, .groups = 1, .entry_bytes = 100, .outstanding = 5000});
+  std::vector<AckedIndex> acked(1);
+  for (std::uint64_t i = 1; i <= 30'000; ++i) ASSERT_TRUE(acked[0].record(Index(i), i));
+  EXPECT_EQ(retention.look(acked, [](std::size_t, Index) {}), 30'000u - 2 * 5000 - 64);
+  EXPECT_TRUE(BenchRetention({.bytes = 0}).keeps_all());
 }
 
 constexpr std::uint64_t kSecond = 1'000'000'000;

@@ -1,3 +1,4 @@
+#include "tools/json.h"
 #include "tools/pipe_request.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+#include "tools/json.h"
 #include "tools/stage_report.h"
 
 #include <gtest/gtest.h>

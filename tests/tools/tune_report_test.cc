@@ -11,6 +11,7 @@
 
 #include "tests/tools/xml_check.h"
 #include "tools/config_file.h"
+#include "tools/json.h"
 
 namespace sluice::tools {
 namespace {

@@ -1,3 +1,4 @@
+#include "tools/json.h"
 #include "tools/tune_search.h"
 
 #include <gtest/gtest.h>

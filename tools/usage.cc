@@ -1,4 +1,4 @@
-#include "bench/floor/usage.h"
+#include "tools/usage.h"
 
 #include <fmt/format.h>
 #include <time.h>
@@ -8,7 +8,7 @@
 #include <sstream>
 #include <string>
 
-namespace sluice::floor {
+namespace sluice::tools {
 namespace {
 
 std::uint64_t ns_of_ticks(std::uint64_t ticks) {
@@ -46,4 +46,4 @@ std::uint64_t monotonic_ns() {
          static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-}  // namespace sluice::floor
+}  // namespace sluice::tools
