@@ -198,7 +198,11 @@ void Checks::take_back_promise(Node& node, const shard::Group& group, Seen& was)
   if (was.promise_index == Index{} || was.promise_index < group.index.first_index()) return;
   if (here != nullptr && here->header_checksum == was.promise_checksum) return;
   const auto* promised = shadow_.find(group.id, was.promise_index);
-  if (promised != nullptr && promised->checksum == was.promise_checksum) {
+  // A node that is in an older term than the one it was committed in may lose it: its leader was
+  // elected before, without it, and the leader that committed it counted others, in its own term
+  // (Raft §5.4.2).
+  if (promised != nullptr && promised->checksum == was.promise_checksum &&
+      group.raft.term() >= promised->committed_in) {
     violated(node, group.id, "dropped index " + number(was.promise_index) +
                                  ", which it has acknowledged and which is committed (S5)");
   }
@@ -329,7 +333,7 @@ void Checks::check_commit(Node& node, const shard::Group& group, Seen& was) {
                                    ", whose bytes no node has in memory or on disk");
       return;
     }
-    shadow_.append(group.id, BatchView::trusted(bytes), node.name());
+    shadow_.append(group.id, BatchView::trusted(bytes), group.raft.term(), node.name());
   }
   was.commit = commit;
   const auto* last = group.index.find(commit);

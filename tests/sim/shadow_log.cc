@@ -28,12 +28,13 @@ const ShadowLog::Batch* ShadowLog::find(GroupId group, Index index) const {
   return &*(after - 1);
 }
 
-void ShadowLog::append(GroupId group, BatchView view, const std::string& who) {
+void ShadowLog::append(GroupId group, BatchView view, Term committed_in, const std::string& who) {
   Log& log = logs_[group.value()];
   Batch batch;
   batch.first = view.first_index();
   batch.count = view.entry_count();
   batch.term = view.term();
+  batch.committed_in = committed_in;
   batch.checksum = view.header_checksum();
   batch.data = view.kind() == BatchKind::kData;
   world_.mix(batch.checksum);

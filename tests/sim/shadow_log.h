@@ -23,6 +23,7 @@ class ShadowLog {
     Index first;
     std::uint32_t count = 0;
     Term term;
+    Term committed_in;           // the leader's, when it committed this
     std::uint64_t checksum = 0;  // of the header: with its chain it names everything before, too
     bool data = false;           // entries of clients
     std::vector<Uid> uids;       // of a data batch, one an entry
@@ -43,8 +44,8 @@ class ShadowLog {
   /// Where a log may begin: the highest index that a committed trim names.
   [[nodiscard]] Index first_allowed(GroupId group) const { return logs_[group.value()].trimmed; }
 
-  /// A batch was committed that continues the log: the first node that knows of it.
-  void append(GroupId group, BatchView batch, const std::string& who);
+  /// A batch was committed that continues the log: the first node that knows of it, in its term.
+  void append(GroupId group, BatchView batch, Term committed_in, const std::string& who);
 
   /// A client was told that its entry stands there.
   void acknowledged(const Place& place, Uid uid, const std::string& who);
