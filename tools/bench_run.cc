@@ -324,7 +324,7 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
   }
 }
 
-/// No more than the last ones have answers for: they wait for the slowest node.
+/// Not while earlier trims are under way: those wait for the slowest node.
 void BenchRun::trim_old(ClientLoop& loop, BenchLoad& load) {
   if (trims_ > 0) return;
   to_trim_.clear();
