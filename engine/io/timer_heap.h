@@ -1,5 +1,5 @@
 // Timers in user space: a binary heap by deadline, so that any number of them costs the kernel one
-// time-out per wait.
+// alarm.
 #pragma once
 
 #include <cstddef>

@@ -13,9 +13,6 @@
 namespace sluice::io {
 namespace {
 
-// The end of a cancellation itself is of no interest: that of its target tells.
-constexpr std::uint64_t kNobody = 0;
-
 std::uint64_t clock_ns(clockid_t clock) {
   timespec time{};
   SLUICE_CHECK(::clock_gettime(clock, &time) == 0);
@@ -109,20 +106,17 @@ std::uint32_t UringIo::take_slot() {
 // --- the loop ------------------------------------------------------------------------------------
 
 void UringIo::run_once() {
-  ring_->enter(next_wait());
+  ring_->enter(may_block());
   now_ns_ = clock_ns(CLOCK_MONOTONIC);
   expire_timers();
   run_completions();
   run_ready();
 }
 
-Ring::Wait UringIo::next_wait() const {
-  if (!ready_.empty()) return {.block = false, .timeout_ns = {}};
-  if (timers_.empty()) return {.block = true, .timeout_ns = {}};
-  const std::uint64_t now = clock_ns(CLOCK_MONOTONIC);
-  const std::uint64_t deadline = timers_.next_deadline_ns();
-  if (deadline <= now) return {.block = false, .timeout_ns = {}};
-  return {.block = true, .timeout_ns = deadline - now};
+bool UringIo::may_block() {
+  if (!ready_.empty()) return false;
+  if (!timers_.empty()) ring_->set_alarm(timers_.next_deadline_ns());
+  return true;
 }
 
 // All that are due go to ready_ before any handler runs, so that a handler which sets a timer in
@@ -134,7 +128,7 @@ void UringIo::expire_timers() {
 void UringIo::run_completions() {
   for (unsigned left = ring_->ready(); left > 0; --left) {
     const Ring::Done done = ring_->take();
-    if (done.user_data == kNobody) continue;
+    if (done.user_data == Ring::kNobody) continue;
     Completion& completion = *reinterpret_cast<Completion*>(done.user_data);
     finish(completion, settle(completion, done.result));
   }
@@ -164,7 +158,8 @@ void UringIo::cancel(Completion& completion) {
   // used for next after it. So the address names one operation only.
   io_uring_sqe& sqe = ring_->next_submission();
   io_uring_prep_cancel64(&sqe, reinterpret_cast<std::uint64_t>(&completion), 0);
-  io_uring_sqe_set_data64(&sqe, kNobody);
+  // The end of a cancellation itself is of no interest: that of its target tells.
+  io_uring_sqe_set_data64(&sqe, Ring::kNobody);
 }
 
 // --- clocks, randomness, wakers ------------------------------------------------------------------

@@ -110,7 +110,8 @@ class UringIo final : public Io {
   void finish(Completion& completion, std::int32_t result);
   std::int32_t settle(Completion& completion, std::int32_t result);
 
-  [[nodiscard]] Ring::Wait next_wait() const;
+  /// Nothing is to be done yet. Sees to it that a wait ends when the next timer is due.
+  [[nodiscard]] bool may_block();
   void expire_timers();
   void run_completions();
   void run_ready();

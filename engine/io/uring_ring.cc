@@ -18,14 +18,21 @@ constexpr std::array<unsigned, 3> kSetupFlags = {
     0,
 };
 
-// NODROP: the kernel keeps completions that do not fit. EXT_ARG: a time-out for the wait itself.
+// NODROP: the kernel keeps completions that do not fit. EXT_ARG stands for Linux 5.11, since when an
+// alarm can be moved (IORING_TIMEOUT_UPDATE).
 constexpr unsigned kFeaturesNeeded = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
 
-// What io_uring_enter may answer in normal operation: a signal, the time-out, memory pressure, or a
-// completion queue that has to be emptied first. The queue keeps what it did not take.
+// What io_uring_enter may answer in normal operation: a signal, memory pressure, or a completion
+// queue that has to be emptied first. The queue keeps what it did not take.
 bool is_passing(int result) {
-  return result >= 0 || result == -EINTR || result == -ETIME || result == -EAGAIN ||
-         result == -EBUSY;
+  return result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
+}
+
+__kernel_timespec to_timespec(std::uint64_t time_ns) {
+  __kernel_timespec time{};
+  time.tv_sec = static_cast<std::int64_t>(time_ns / 1'000'000'000);
+  time.tv_nsec = static_cast<std::int64_t>(time_ns % 1'000'000'000);
+  return time;
 }
 
 }  // namespace
@@ -97,20 +104,31 @@ void Ring::drain_backlog() {
   backlog_begin_ = 0;
 }
 
-void Ring::enter(const Wait& wait) {
+void Ring::set_alarm(std::uint64_t deadline_ns) {
+  if (alarm_ns_ <= deadline_ns) return;
+  io_uring_sqe& sqe = next_submission();
+  if (alarm_ns_ == kNoAlarm) {
+    alarm_time_ = to_timespec(deadline_ns);
+    io_uring_prep_timeout(&sqe, &alarm_time_, 0, IORING_TIMEOUT_ABS);
+    io_uring_sqe_set_data64(&sqe, kAlarm);
+  } else {
+    // If it goes off before it is moved, its completion ends the wait, and the next one gets a new
+    // alarm.
+    earlier_time_ = to_timespec(deadline_ns);
+    io_uring_prep_timeout_update(&sqe, &earlier_time_, kAlarm, IORING_TIMEOUT_ABS);
+    io_uring_sqe_set_data64(&sqe, kNobody);
+  }
+  alarm_ns_ = deadline_ns;
+}
+
+void Ring::enter(bool block) {
   if (thread_ == std::thread::id{}) bind_to_this_thread();
   SLUICE_CHECK(thread_ == std::this_thread::get_id());
   if (!backlog_.empty()) drain_backlog();
 
   int result = 0;
-  if (!wait.block || !backlog_.empty() || ready() > 0) {
+  if (!block || !backlog_.empty() || ready() > 0) {
     result = io_uring_submit_and_get_events(&ring_);
-  } else if (wait.timeout_ns) {
-    __kernel_timespec time{};
-    time.tv_sec = static_cast<std::int64_t>(*wait.timeout_ns / 1'000'000'000);
-    time.tv_nsec = static_cast<std::int64_t>(*wait.timeout_ns % 1'000'000'000);
-    io_uring_cqe* unused = nullptr;
-    result = io_uring_submit_and_wait_timeout(&ring_, &unused, 1, &time, nullptr);
   } else {
     result = io_uring_submit_and_wait(&ring_, 1);
   }
@@ -120,8 +138,12 @@ void Ring::enter(const Wait& wait) {
 Ring::Done Ring::take() {
   io_uring_cqe* cqe = nullptr;
   SLUICE_CHECK(io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr);
-  const Done done{io_uring_cqe_get_data64(cqe), cqe->res};
+  Done done{io_uring_cqe_get_data64(cqe), cqe->res};
   io_uring_cqe_seen(&ring_, cqe);
+  if (done.user_data == kAlarm) {
+    alarm_ns_ = kNoAlarm;
+    done.user_data = kNobody;
+  }
   return done;
 }
 

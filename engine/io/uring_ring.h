@@ -7,7 +7,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <thread>
 #include <vector>
 
@@ -30,20 +29,24 @@ class Ring {
   /// comes from a backlog in user space, in order: nothing is refused and nothing overtakes.
   [[nodiscard]] io_uring_sqe& next_submission();
 
-  struct Wait {
-    bool block = true;
-    std::optional<std::uint64_t> timeout_ns;  // empty: until something completes
-  };
   /// Submits everything and gathers completions; with `block` it waits for one. One system call
-  /// unless the backlog is in use. Returns early on a signal and when the time is over.
-  void enter(const Wait& wait);
+  /// unless the backlog is in use. Returns early on a signal and when an alarm goes off.
+  void enter(bool block);
+
+  /// From now on enter() does not block beyond `deadline_ns` (CLOCK_MONOTONIC). An alarm for an
+  /// earlier time stays, and wakes for nothing if nobody wants it any more.
+  ///
+  /// An operation of its own, because a time-out of the wait itself is programmed into the
+  /// processor's timer and taken back in every call.
+  void set_alarm(std::uint64_t deadline_ns);
 
   /// Completions at hand.
   [[nodiscard]] unsigned ready() const { return io_uring_cq_ready(&ring_); }
   struct Done {
-    std::uint64_t user_data;
+    std::uint64_t user_data;  // kNobody: of no interest
     std::int32_t result;
   };
+  static constexpr std::uint64_t kNobody = 0;
   /// Takes one. Requires ready() > 0.
   [[nodiscard]] Done take();
 
@@ -56,6 +59,12 @@ class Ring {
   std::thread::id thread_;  // of the first enter()
   std::vector<io_uring_sqe> backlog_;
   std::size_t backlog_begin_ = 0;
+
+  static constexpr std::uint64_t kAlarm = 1;  // user data; completions are aligned, so none has it
+  static constexpr std::uint64_t kNoAlarm = ~std::uint64_t{0};
+  std::uint64_t alarm_ns_ = kNoAlarm;
+  // What the kernel reads when it takes the submission: a new alarm, an earlier time for it.
+  __kernel_timespec alarm_time_{}, earlier_time_{};
 };
 
 }  // namespace sluice::io
