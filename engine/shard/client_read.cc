@@ -114,7 +114,11 @@ Taken ClientSide::serve_read(Inbound& from, Group& group, const wire::ClientRead
         return Taken::kClose;
       }
       --from.window->references;
-      from.window->start(first.location, commit_.log().written_seq());
+      from.window->plan(first.location, commit_.log().written_seq());
+      for (std::size_t i = *position + 1; i < group.index.batch_count(); ++i) {
+        if (!from.window->add(group.index.batch(i).location)) break;
+      }
+      from.window->start();
       ++from.window->references;
       return Taken::kLater;
     }

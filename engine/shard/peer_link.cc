@@ -310,7 +310,10 @@ std::span<const std::byte> PeerLink::bytes_of(Group& group,
       return {};
     }
     reading_for_ = &group;
-    window_.start(entry.location, commit_.log().written_seq());
+    // One group may be behind, or all of them: then what they need lies side by side.
+    window_.plan(entry.location, commit_.log().written_seq());
+    window_.add_what_follows();
+    window_.start();
   }
   return {};
 }

@@ -1,11 +1,17 @@
-// A stretch of a segment read back from disk, for followers and readers that are behind the tail in
-// memory. Direct reads, one at a time per window; a window is refilled only when nothing that was
-// sent from it is still on its way.
+// Records of a segment read back from disk, for followers and readers that are behind the tail in
+// memory. Direct reads; a window is refilled only when nothing that was sent from it is still on its
+// way.
+//
+// Records that are read one after the other may lie next to each other, or, in a segment that many
+// groups share, far apart. So a read is planned: stretches that hold what is wanted, with little in
+// between, all read at once.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "engine/io/buffer.h"
 #include "engine/io/io.h"
@@ -22,24 +28,30 @@ class ReadWindow {
   class Events {
    public:
     virtual ~Events() = default;
-    /// The stretch is there, or `error` (errno) says why not.
+    /// What was planned is there, or `error` (errno) says why not.
     virtual void on_read(ReadWindow& window, int error) = 0;
   };
 
-  /// `window_bytes` are read at least, more for a larger record.
+  /// Holds `window_bytes`, more for a larger record.
   ReadWindow(io::Io& io, FileSteps& files, std::size_t window_bytes, Events& events);
 
-  /// Reads the stretch that begins with the record at `location`. What lies in chunks above
-  /// `written` may not be on the disk yet and is not found in what is read now.
+  /// Begins a plan: to read the record at `first`. What lies in chunks above `written` may not be on
+  /// the disk yet and is not found in what is read now.
   /// Precondition: idle().
-  void start(const segments::Location& location, ChunkSeq written);
+  void plan(const segments::Location& first, ChunkSeq written);
+  /// Adds a record that follows in the same segment. False: not this one; the plan is complete.
+  [[nodiscard]] bool add(const segments::Location& next);
+  /// Instead of adding: everything that follows the first record, as far as the window reaches.
+  void add_what_follows();
+  /// Reads what was planned.
+  void start();
 
-  /// The last read was for this record, ended well, and did not find it.
+  /// The last plan began with this record, its reads ended well, and it is not there.
   [[nodiscard]] bool tried(const segments::Location& location) const;
 
   /// No read is under way and nothing refers to the bytes.
   [[nodiscard]] bool idle() const { return !reading() && references == 0; }
-  [[nodiscard]] bool reading() const { return opened_.pending() || done_.pending(); }
+  [[nodiscard]] bool reading() const { return opened_.pending() || reads_inflight_ > 0; }
 
   /// The record's bytes, if they are in the window.
   [[nodiscard]] std::span<const std::byte> find(const segments::Location& location) const;
@@ -48,25 +60,44 @@ class ReadWindow {
   std::uint32_t references = 0;
 
  private:
+  /// A part of the segment, and where it lies in the buffer.
+  struct Stretch {
+    explicit Stretch(ReadWindow* window)
+        : owner(window), completion(io::Completion::bind<&Stretch::on_done>(this)) {}
+    void on_done(std::int32_t result) { owner->on_done(*this, result); }
+    [[nodiscard]] std::uint64_t end() const { return begin + wanted; }
+
+    ReadWindow* owner;
+    io::Completion completion;
+    std::uint64_t begin = 0;  // in the segment
+    std::size_t wanted = 0, filled = 0;
+    std::size_t place = 0;  // in the buffer
+  };
+
   void on_opened(std::int32_t result);
-  void on_done(std::int32_t result);
-  void read_on();
+  void on_done(Stretch& stretch, std::int32_t result);
+  void read_all();
+  void read_on(Stretch& stretch, io::Handle file);
+  void end(int error);
+  Stretch& new_stretch(std::uint64_t begin, std::uint64_t end);
 
   io::Io& io_;
   FileSteps& files_;
   std::size_t window_bytes_;
   Events& events_;
   io::Completion opened_{io::Completion::bind<&ReadWindow::on_opened>(this)};
-  io::Completion done_{io::Completion::bind<&ReadWindow::on_done>(this)};
   io::AlignedBuffer buffer_;  // made at the first use
   std::string path_;
   Epoch epoch_;
-  segments::Location location_;
+  segments::Location first_;
   ChunkSeq written_;
   bool ended_well_ = false;
-  std::uint64_t begin_ = 0;  // in the segment
-  std::size_t wanted_ = 0;
-  std::size_t filled_ = 0;
+  int error_ = 0;
+
+  std::vector<std::unique_ptr<Stretch>> stretches_;  // made on demand, used again
+  std::size_t stretch_count_ = 0;                    // of the plan
+  std::size_t planned_bytes_ = 0;
+  std::uint32_t reads_inflight_ = 0;
 };
 
 }  // namespace sluice::shard
