@@ -17,6 +17,14 @@ constexpr std::size_t kHintBytesMax = 16u << 10;
 /// Sent without an answer, per connection: some times what a node commits in a round trip, and less
 /// than the uncommitted bytes that it allows a group.
 constexpr std::uint64_t kWindowBytes = 16u << 20;
+/// With so many batches of a lane in flight a further one waits for an answer, or until it is large:
+/// so large, or half of what a node takes.
+constexpr std::uint32_t kSmallBatchesInflightMax = 4;
+constexpr std::size_t kLargeBatchBytes = 32u << 10;
+/// With so many batches of a connection in flight, of whatever lanes, further lanes wait until they are
+/// fewer, or for so many times what an answer takes at present.
+constexpr std::uint32_t kBatchesInflightMax = 128;
+constexpr std::uint64_t kAnswerTimesMax = 3;
 constexpr std::size_t kSendBytesMax = 4u << 20;
 constexpr std::size_t kSendPiecesMax = 1000;
 constexpr std::size_t kLanesKept = 4096;  // above it, lanes that rest for kLaneRestNs are forgotten
@@ -166,7 +174,16 @@ void AppendQueue::retry_waiting() {
 
 bool AppendQueue::may_send(const Lane& lane) const {
   if (lane.draining) return false;
-  return lane.inflight_batches == 0 || !lane.has_producer() || lane.established;
+  if (lane.inflight_batches == 0) return true;
+  if (lane.has_producer() && !lane.established) return false;
+  // A batch costs each node about the same whatever is in it. Sent as fast as the socket takes them,
+  // small ones would keep the nodes busy with themselves; so, as with the writes of a group commit,
+  // the answers set the pace, and what comes meanwhile makes the next batch larger.
+  if (lane.inflight_batches < kSmallBatchesInflightMax) return true;
+  const std::size_t large_bytes =
+      std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
+  return lane.next_unsent->size_bytes() >= large_bytes ||
+         Lane::Batches::after(*lane.next_unsent) != nullptr;
 }
 
 /// Puts a lane that is nowhere to where it belongs now.
@@ -194,8 +211,13 @@ void AppendQueue::dispatch(Lane& lane) {
       return;
     }
   }
-  port_of(*lane.connection).lanes.push_back(lane);
+  queue(lane, port_of(*lane.connection));
   want_pump(*lane.connection);
+}
+
+void AppendQueue::queue(Lane& lane, Port& port) {
+  lane.queued_ns = io_.now_ns();
+  port.lanes.push_back(lane);
 }
 
 void AppendQueue::unplace(Lane& lane) {
@@ -230,6 +252,12 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
     return out.size_bytes() < kSendBytesMax && out.piece_count() < kSendPiecesMax &&
            port.inflight_bytes < kWindowBytes;
   };
+  // Thousands of lanes would have an entry on its way each, and all nodes nothing but small batches;
+  // but nobody waits much longer than answers take, however many they are. The first waits longest.
+  const auto in_pace = [&](const Lane& lane) {
+    return port.inflight_batches < kBatchesInflightMax ||
+           io_.now_ns() >= lane.queued_ns + kAnswerTimesMax * port.answer_ns;
+  };
   while (!port.lanes.empty() && has_room()) {
     const std::size_t first = port.sending.size();
     std::size_t frame_bytes = 0;
@@ -237,6 +265,7 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
     // The batches of one frame are together no larger than one batch may be, which every node
     // takes.
     while (Lane* lane = port.lanes.front()) {
+      if (!in_pace(*lane)) break;  // before its batch is sealed: it may grow yet
       AppendBatch* const batch = next_to_send(*lane);
       if (!batch) {
         unplace(*lane);
@@ -248,7 +277,7 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
       frame_bytes += batch->size_bytes();
       port.lanes.remove(*lane);
       launch(*lane, *batch, connection);
-      if (lane->next_unsent && may_send(*lane)) port.lanes.push_back(*lane);
+      if (lane->next_unsent && may_send(*lane)) queue(*lane, port);
       if (port.inflight_bytes >= kWindowBytes) break;
     }
     if (items_.empty()) return;
@@ -321,6 +350,8 @@ void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection)
   lane.connection = &connection;
   lane.next_unsent = Lane::Batches::after(batch);
   port.inflight_bytes += batch.size_bytes();
+  ++port.inflight_batches;
+  batch.sent_ns = io_.now_ns();
   port.sending.push_back(&batch);
   items_.emplace_back(batch.request_id, lane.key.group.value(),
                       static_cast<std::uint32_t>(batch.size_bytes()));

@@ -52,6 +52,8 @@ class AppendQueue {
     Places lanes;                       // that have something for it
     std::vector<AppendBatch*> sending;  // whose bytes the send under way reads
     std::uint64_t inflight_bytes = 0;   // sent without an answer
+    std::uint32_t inflight_batches = 0;
+    std::uint64_t answer_ns = 0;  // how long an answer takes, smoothed
   };
 
   /// What a result means for an entry.
@@ -76,6 +78,7 @@ class AppendQueue {
   // Sending.
   Port& port_of(const Connection& connection);
   void dispatch(Lane& lane);
+  void queue(Lane& lane, Port& port);
   void unplace(Lane& lane);
   void want_pump(Connection& connection);
   [[nodiscard]] bool may_send(const Lane& lane) const;

@@ -307,6 +307,9 @@ void AppendQueue::expire(std::uint64_t now_ns, std::vector<Connection*>& suspect
     leave_silent(*lane, now_ns);
     lane = next;
   }
+  for (const auto& port : ports_) {
+    if (Lane* lane = port->lanes.front()) want_pump(*lane->connection);  // it has waited, perhaps
+  }
   forget_idle_lanes(now_ns);
 }
 

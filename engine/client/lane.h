@@ -53,7 +53,8 @@ struct Lane {
   std::uint32_t inflight_batches = 0;
   std::uint64_t unreported = 0;  // entries
   std::uint64_t retry_at_ns = 0;
-  std::uint64_t used_ns = 0;  // when something was appended last
+  std::uint64_t used_ns = 0;    // when something was appended last
+  std::uint64_t queued_ns = 0;  // at its connection
   std::size_t size_hint_bytes = 0;
   std::uint32_t redirects = 0;  // in a row
   std::uint64_t draining_since_ns = 0;

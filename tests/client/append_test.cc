@@ -49,6 +49,76 @@ TEST_F(ClientAppend, WhatComesDuringASendGathersForTheNextOne) {
   EXPECT_EQ(a.appends[2].entries.size(), 8u) << "all that gathered is one batch";
 }
 
+TEST_F(ClientAppend, AnswersSetThePaceOfSmallBatches) {
+  start();
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    append(i, "entry" + std::to_string(i));
+    flush();
+  }
+  ASSERT_EQ(a.appends.size(), 4u) << "and the rest waits for an answer";
+  a.ok(a.take(), 1);
+  io.run_ms(1);
+  ASSERT_EQ(a.appends.size(), 4u);
+  EXPECT_EQ(a.appends.back().entries.size(), 16u) << "all that gathered is one batch";
+  EXPECT_EQ(a.appends.back().entries.back(), "entry19");
+}
+
+TEST_F(ClientAppend, AnswersDoNotSetThePaceOfLargeBatches) {
+  start({.nodes = {}, .cluster_name = {}, .batch_bytes_max = 64u << 10});
+  std::uint64_t tag = 0;
+  for (int i = 0; i < 4; ++i) {
+    append(tag++, "small");
+    flush();
+  }
+  append(tag++, std::string(31u << 10, 'x'));
+  flush();
+  EXPECT_EQ(a.appends.size(), 4u);
+  append(tag++, std::string(2u << 10, 'x'));
+  flush();
+  EXPECT_EQ(a.appends.size(), 5u);
+  // Full ones do not wait for the one that is being filled.
+  for (int i = 0; i < 5; ++i) append(tag++, std::string(30u << 10, 'x'));
+  flush();
+  EXPECT_EQ(a.appends.size(), 7u);
+}
+
+TEST_F(ClientAppend, ManyLanesTakeTurnsWhileAnswersAreOut) {
+  constexpr std::uint32_t kGroups = 300;
+  a.groups = kGroups;
+  start({.nodes = {"a:1"}, .cluster_name = {}});
+  std::uint64_t tag = 0;
+  std::uint64_t index = 0;
+  // The client learns that answers take 5 ms.
+  append(tag++, "x");
+  flush(5);
+  a.ok(a.take(), ++index);
+  io.run_ms(1);
+  // Lanes that get an entry each, in five rounds: what does not leave at once gathers.
+  for (int round = 0; round < 5; ++round) {
+    for (std::uint32_t group = 0; group < kGroups; ++group) {
+      append(tag++, "x", {.group = GroupId(group)});
+    }
+    flush();
+  }
+  ASSERT_EQ(a.appends.size(), 128u) << "in flight";
+  // An answer makes room for the lane that has waited longest.
+  a.ok(a.take(), ++index);
+  io.run_ms(1);
+  ASSERT_EQ(a.appends.size(), 128u);
+  EXPECT_EQ(a.appends.back().group, GroupId(128));
+  EXPECT_EQ(a.appends.back().entries.size(), 5u);
+  // Nobody waits for much longer than answers took, even if no more of them come.
+  io.run_ms(40);
+  EXPECT_EQ(a.appends.size(), kGroups + 127u) << "each, and those that had one in flight";
+  while (!a.appends.empty()) {
+    const Received batch = a.take();
+    a.ok(batch, index + 1);
+    index += batch.count();
+    io.run_ms(1);
+  }
+  EXPECT_EQ(events.appends.size(), tag);
+}
+
 TEST_F(ClientAppend, ABatchClosesAtBatchBytesMax) {
   start({.nodes = {}, .cluster_name = {}, .batch_bytes_max = 4096});
   for (std::uint64_t i = 0; i < 10; ++i) append(i, std::string(1000, 'x'));
