@@ -23,6 +23,13 @@ class BlockQueue {
   [[nodiscard]] const T& front() const { return at(0); }
   [[nodiscard]] const T& back() const { return at(size_ - 1); }
 
+  /// Fetches the last value, and the place behind it.
+  void prefetch_back() const {
+    if (size_ == 0) return;
+    __builtin_prefetch(&back());
+    __builtin_prefetch(&back() + 1);
+  }
+
   void push_back(const T& value) {
     const std::size_t end = begin_ + size_;
     if (end == blocks_.size() * kBlockValues) {

@@ -5,19 +5,7 @@
 namespace sluice::segments {
 
 GroupIndex::GroupIndex(const TrimPoint& start)
-    : start_(start), first_index_(start.prev_index.next()) {}
-
-Index GroupIndex::last_index() const {
-  return entries_.empty() ? start_.prev_index : entries_.back().last_index();
-}
-
-Term GroupIndex::last_term() const {
-  return entries_.empty() ? start_.prev_term : entries_.back().term;
-}
-
-std::uint64_t GroupIndex::last_checksum() const {
-  return entries_.empty() ? start_.prev_checksum : entries_.back().header_checksum;
-}
+    : start_(start), end_(start), first_index_(start.prev_index.next()) {}
 
 bool GroupIndex::continues(BatchView batch) const {
   return batch.first_index() == last_index().next() && batch.term() >= last_term() &&
@@ -34,6 +22,7 @@ void GroupIndex::append(const Entry& entry) {
   SLUICE_CHECK(entry.first_index == last_index().next() && entry.term >= last_term());
   SLUICE_CHECK(entry.entry_count > 0);
   entries_.push_back(entry);
+  end_ = end_of(entry);
 }
 
 std::optional<std::size_t> GroupIndex::position_of(Index index) const {

@@ -32,10 +32,10 @@ class GroupIndex {
   explicit GroupIndex(const TrimPoint& start = {});
 
   [[nodiscard]] Index first_index() const { return first_index_; }
-  [[nodiscard]] Index last_index() const;
-  [[nodiscard]] Term last_term() const;
+  [[nodiscard]] Index last_index() const { return end_.prev_index; }
+  [[nodiscard]] Term last_term() const { return end_.prev_term; }
   /// header_checksum of the last batch: what the next one must link to. 0 for an empty new log.
-  [[nodiscard]] std::uint64_t last_checksum() const;
+  [[nodiscard]] std::uint64_t last_checksum() const { return end_.prev_checksum; }
 
   /// Does `batch` continue this log (index, term not lower, link)?
   [[nodiscard]] bool continues(BatchView batch) const;
@@ -53,6 +53,7 @@ class GroupIndex {
       dropped(entries_.back());
       entries_.pop_back();
     }
+    end_ = entries_.empty() ? start_ : end_of(entries_.back());
   }
 
   /// The log begins at `first` now: whole batches below it go, calling dropped(entry) for each.
@@ -60,8 +61,7 @@ class GroupIndex {
   template <class F>
   void trim_to(Index first, F&& dropped) {
     while (!entries_.empty() && entries_.front().last_index() < first) {
-      start_ = TrimPoint{entries_.front().last_index(), entries_.front().term,
-                         entries_.front().header_checksum};
+      start_ = end_of(entries_.front());
       dropped(entries_.front());
       entries_.pop_front();
     }
@@ -80,8 +80,16 @@ class GroupIndex {
   [[nodiscard]] std::size_t batch_count() const { return entries_.size(); }
   [[nodiscard]] const Entry& batch(std::size_t i) const { return entries_[i]; }
 
+  /// Fetches what the next append() or find() of the newest will touch.
+  void prefetch() const { entries_.prefetch_back(); }
+
  private:
+  [[nodiscard]] static TrimPoint end_of(const Entry& entry) {
+    return {entry.last_index(), entry.term, entry.header_checksum};
+  }
+
   TrimPoint start_;
+  TrimPoint end_;  // of the last batch: asked for with each append, so not looked up among thousands
   Index first_index_;
   BlockQueue<Entry> entries_;
 };

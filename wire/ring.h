@@ -31,6 +31,13 @@ class Ring {
   [[nodiscard]] const T& front() const { return (*this)[0]; }
   [[nodiscard]] const T& back() const { return (*this)[count_ - 1]; }
 
+  /// Fetches the first element, and the place behind the last.
+  void prefetch_ends() const {
+    if (slots_.empty()) return;
+    __builtin_prefetch(&slots_[head_]);
+    __builtin_prefetch(&slots_[(head_ + count_) & (slots_.size() - 1)]);
+  }
+
   void push_back(T value) {
     if (count_ == slots_.size()) resize(slots_.empty() ? 8 : 2 * slots_.size());
     slots_[(head_ + count_) & (slots_.size() - 1)] = std::move(value);

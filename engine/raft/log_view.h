@@ -30,6 +30,11 @@ class LogView {
   /// Term at `index`; nothing outside [first_index - 1, last_index].
   [[nodiscard]] std::optional<Term> term_at(Index index) const;
 
+  /// Fetches the newest run.
+  void prefetch() const {
+    if (!runs_.empty()) __builtin_prefetch(&runs_.back());
+  }
+
   /// Appends `count` entries of `term`. Preconditions: count > 0, term >= last_term().
   void append(Term term, std::uint64_t count);
 

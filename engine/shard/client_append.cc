@@ -22,6 +22,9 @@ Taken ClientSide::on_append(Inbound& from, const FrameView& frame) {
   const auto& items = *(*envelope)->items();
   auto& cursor = from.connection->cursor;
   for (; cursor.item < items.size(); ++cursor.item) {
+    prefetch_next(cursor.item, items.size(), [&](std::size_t at) {
+      return groups_.find(GroupId(items.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
+    });
     const wire::AppendItem& item = *items.Get(cursor.item);
     const bool fits = item.batch_bytes() <= frame.batches.size() - cursor.offset;
     if (!fits || item.batch_bytes() % 8 != 0) return Taken::kClose;

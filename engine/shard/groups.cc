@@ -163,6 +163,7 @@ void Groups::on_chunks_stable(ChunkSeq stable, ChunkSeq durable) {
     mark_dirty(*pending.group);
   }
   while (!pending_.empty() && pending_.front().seq <= stable) {
+    prefetch_next(0, pending_.size(), [this](std::size_t at) { return pending_[at].group; });
     const Pending pending = pending_.front();
     pending_.pop_front();
     pending.group->raft.on_durable(pending.last_index, pending.term);

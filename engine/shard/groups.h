@@ -74,6 +74,7 @@ class Groups {
   template <class F>
   void drain_dirty(F&& visit) {
     for (std::size_t i = 0; i < dirty_.size(); ++i) {
+      prefetch_next(i, dirty_.size(), [this](std::size_t at) { return dirty_[at]; });
       dirty_[i]->dirty = false;
       visit(*dirty_[i]);
     }

@@ -218,6 +218,7 @@ void PeerLink::gather_requests() {
     if (gather(*group) != Gathered::kDone) want(*group);
   }
   for (std::size_t left = wanted_.size(); left > 0; --left) {
+    prefetch_next(0, left, [this](std::size_t at) { return wanted_[at]; });
     Group& group = *wanted_.front();
     wanted_.pop_front();
     group.links_wanted &= ~options_.bit;

@@ -43,6 +43,9 @@ Taken PeerSide::on_requests(Inbound& from, const FrameView& frame) {
   if (messages.append_requests() != nullptr) {
     const auto& requests = *messages.append_requests();
     for (; cursor.item < requests.size(); ++cursor.item) {
+      prefetch_next(cursor.item, requests.size(), [&](std::size_t at) {
+        return groups_.find(GroupId(requests.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
+      });
       const wire::AppendRequest& request = *requests.Get(cursor.item);
       const bool fits = request.batch_bytes() <= frame.batches.size() - cursor.offset;
       if (!fits || request.batch_bytes() % 8 != 0) return Taken::kClose;
@@ -146,8 +149,14 @@ bool PeerSide::on_replies(NodeId from, const wire::PeerMessages& messages) {
     }
   }
   if (messages.append_replies() != nullptr) {
-    for (const wire::AppendReply* reply : *messages.append_replies()) {
-      Group* group = groups_.find(GroupId(reply->group()));
+    const auto& replies = *messages.append_replies();
+    for (flatbuffers::uoffset_t i = 0; i < replies.size(); ++i) {
+      const auto group_of = [&](std::size_t at) {
+        return groups_.find(GroupId(replies.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
+      };
+      prefetch_next(i, replies.size(), group_of);
+      const wire::AppendReply* const reply = replies.Get(i);
+      Group* group = group_of(i);
       if (group == nullptr) return false;
       group->raft.step(
           from, raft::AppendReply{Term(reply->term()), reply->rejected() != 0,

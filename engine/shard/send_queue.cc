@@ -7,7 +7,7 @@
 
 namespace sluice::shard {
 namespace {
-constexpr std::size_t kSlicesPerSend = 256;  // far below IOV_MAX
+constexpr std::size_t kSlicesPerSend = 1024;  // IOV_MAX
 }
 
 std::span<std::byte> SendQueue::stage(std::size_t size_bytes) {
