@@ -104,7 +104,8 @@ class LoadClient final : public client::Events {
 
  private:
   void append() {
-    client::AppendOptions options{.group = GroupId(0), .timeout_ms = kTimeoutMs};
+    client::AppendOptions options{.group = GroupId(static_cast<std::uint32_t>(appended_ % shape_.groups)),
+                                  .timeout_ms = kTimeoutMs};
     ++appended_;
     if (shape_.numbered) {
       options.producer = ProducerId(number_ + 1);
@@ -203,6 +204,7 @@ class CalmRun {
       config.peers.push_back({NodeId(static_cast<std::uint32_t>(j + 1)), address(j)});
     }
     config.shards = 1;
+    config.groups = shape_.groups;
     config.pin = false;
     config.segment_bytes = shape_.segment_bytes;
     config.tail_bytes = 0;  // as little as there may be
@@ -254,12 +256,16 @@ class CalmRun {
     return host == leader_ ? Party::kLeader : Party::kFollowers;
   }
 
+  /// Who leads most groups.
   [[nodiscard]] std::size_t leader_now() {
-    for (std::size_t i = 0; i < kNodes; ++i) {
-      if (shards_[i]->groups().all()[0]->raft.role() == raft::Role::kLeader) return i;
+    std::vector<std::ptrdiff_t> led;
+    for (const shard::Shard* shard : shards_) {
+      led.push_back(std::ranges::count(shard->groups().all(), raft::Role::kLeader,
+                                       [](const auto& group) { return group->raft.role(); }));
     }
-    failure_ = "nobody leads";
-    return 0;
+    const auto most = std::ranges::max_element(led);
+    if (*most == 0) failure_ = "nobody leads";
+    return static_cast<std::size_t>(most - led.begin());
   }
 
   void measure(RunResult& result) {
@@ -316,6 +322,7 @@ class CalmRun {
 std::string Shape::name() const {
   std::string text = std::to_string(outstanding) + "x" + std::to_string(entry_bytes);
   if (clients > 1) text += "-of-" + std::to_string(clients);
+  if (groups > 1) text += "-in-" + std::to_string(groups);
   if (numbered) text += "-numbered";
   if (trim_every != 0) text += "-trimmed";
   return text;

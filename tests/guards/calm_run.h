@@ -1,5 +1,4 @@
-// A calm cluster: three nodes of one shard and one group, clients with a closed loop, no faults, in
-// the simulator. What a run counts is a function of the code alone, so it can be compared exactly
+// A calm cluster: three nodes of one shard, clients with a closed loop, no faults, in the simulator. What a run counts is a function of the code alone, so it can be compared exactly
 // with what was accepted before, however busy the machine is.
 #pragma once
 
@@ -13,6 +12,7 @@ namespace sluice::guards {
 /// What the clients do.
 struct Shape {
   std::uint32_t clients = 1;
+  std::uint32_t groups = 1;       // which the entries of a client go to in turn
   std::uint32_t outstanding = 1;  // entries without an answer, of all clients; a multiple of them
   std::uint32_t entry_bytes = 100;
   bool numbered = false;          // by a producer each

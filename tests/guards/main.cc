@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -33,6 +34,9 @@ std::vector<Shape> all_shapes() {
   // Requests that come at different moments: chunks, answers and acknowledgements of several.
   Shape crowd{.clients = 16, .outstanding = 256, .warm_up = 49152, .window = 131072};
   shapes.push_back(crowd);
+  // Many small batches a commit round.
+  shapes.push_back({.groups = 1000, .outstanding = 4096, .entry_bytes = 256, .warm_up = 65536,
+                    .window = 131072});
   // Segments that end and are used again.
   Shape rolling{.outstanding = 256, .entry_bytes = 1024, .warm_up = 16384, .window = 16384};
   rolling.trim_every = 2048;
@@ -45,10 +49,16 @@ std::vector<Shape> all_shapes() {
 /// is none.
 std::vector<Shape> shape_of(const std::string& name) {
   Shape shape{.warm_up = 16384, .window = 16384};
-  const int read = std::sscanf(name.c_str(), "%ux%u-of-%u", &shape.outstanding, &shape.entry_bytes,
-                               &shape.clients);
+  const int read =
+      std::sscanf(name.c_str(), "%ux%u", &shape.outstanding, &shape.entry_bytes);
+  const auto number_after = [&name](const char* word, std::uint32_t& number) {
+    const std::size_t at = name.find(word);
+    if (at != std::string::npos) number = static_cast<std::uint32_t>(std::atoi(&name[at] + 4));
+  };
+  number_after("-of-", shape.clients);
+  number_after("-in-", shape.groups);
   shape.numbered = name.ends_with("-numbered");
-  const bool sound = read >= 2 && shape.clients > 0 && shape.outstanding >= shape.clients &&
+  const bool sound = read == 2 && shape.clients > 0 && shape.groups > 0 && shape.outstanding >= shape.clients &&
                      shape.outstanding % shape.clients == 0 && shape.name() == name;
   return sound ? std::vector<Shape>{shape} : std::vector<Shape>{};
 }
