@@ -25,6 +25,9 @@ constexpr std::size_t kLargeBatchBytes = 32u << 10;
 /// fewer, or for so many times what an answer takes at present.
 constexpr std::uint32_t kBatchesInflightMax = 128;
 constexpr std::uint64_t kAnswerTimesMax = 3;
+/// An answer that takes longer than this, and than so many times the usual, may be one that nobody
+/// will give (a leader that was deposed): what the node says of a further batch tells.
+constexpr std::uint64_t kLateNs = 50'000'000;
 constexpr std::size_t kSendBytesMax = 4u << 20;
 constexpr std::size_t kSendPiecesMax = 1000;
 constexpr std::size_t kLanesKept = 4096;  // above it, lanes that rest for kLaneRestNs are forgotten
@@ -179,11 +182,17 @@ bool AppendQueue::may_send(const Lane& lane) const {
   // A batch costs each node about the same whatever is in it. Sent as fast as the socket takes them,
   // small ones would keep the nodes busy with themselves; so, as with the writes of a group commit,
   // the answers set the pace, and what comes meanwhile makes the next batch larger.
-  if (lane.inflight_batches < kSmallBatchesInflightMax) return true;
+  if (lane.inflight_batches < kSmallBatchesInflightMax || answers_late(lane)) return true;
   const std::size_t large_bytes =
       std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
   return lane.next_unsent->size_bytes() >= large_bytes ||
          Lane::Batches::after(*lane.next_unsent) != nullptr;
+}
+
+/// The oldest batch in flight has no answer though one should have come.
+bool AppendQueue::answers_late(const Lane& lane) const {
+  const std::uint64_t usual_ns = kAnswerTimesMax * ports_[lane.connection->place().number]->answer_ns;
+  return io_.now_ns() >= lane.batches.front()->sent_ns + std::max(usual_ns, kLateNs);
 }
 
 /// Puts a lane that is nowhere to where it belongs now.

@@ -82,6 +82,7 @@ class AppendQueue {
   void unplace(Lane& lane);
   void want_pump(Connection& connection);
   [[nodiscard]] bool may_send(const Lane& lane) const;
+  [[nodiscard]] bool answers_late(const Lane& lane) const;
   AppendBatch* next_to_send(Lane& lane);
   void rebuild(Lane& lane, AppendBatch& batch);
   void launch(Lane& lane, AppendBatch& batch, Connection& connection);

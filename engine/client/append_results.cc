@@ -305,6 +305,7 @@ void AppendQueue::expire(std::uint64_t now_ns, std::vector<Connection*>& suspect
       stop_draining(*lane);
     }
     leave_silent(*lane, now_ns);
+    if (!lane->placed()) dispatch(*lane);  // its answers may be late by now
     lane = next;
   }
   for (const auto& port : ports_) {

@@ -56,9 +56,11 @@ void AppendQueue::end_transmission(AppendBatch& batch) {
   Port& port = port_of(connection);
   port.inflight_bytes -= batch.size_bytes();
   --port.inflight_batches;
-  // As TCP smooths its round-trip times (RFC 6298, section 2).
-  const std::uint64_t answer_ns = io_.now_ns() - batch.sent_ns;
-  port.answer_ns = port.answer_ns == 0 ? answer_ns : (7 * port.answer_ns + answer_ns) / 8;
+  if (batch.unanswered == 0) {
+    // As TCP smooths its round-trip times (RFC 6298, section 2).
+    const std::uint64_t answer_ns = io_.now_ns() - batch.sent_ns;
+    port.answer_ns = port.answer_ns == 0 ? answer_ns : (7 * port.answer_ns + answer_ns) / 8;
+  }
   connection.expect_no_more();
   --batch.lane->inflight_batches;
   want_pump(connection);

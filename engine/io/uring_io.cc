@@ -115,7 +115,9 @@ void UringIo::run_once() {
 
 bool UringIo::may_block() {
   if (!ready_.empty()) return false;
-  if (!timers_.empty()) ring_->set_alarm(timers_.next_deadline_ns());
+  if (timers_.empty()) return true;
+  if (timers_.next_deadline_ns() <= now_ns_) return false;
+  ring_->set_alarm(timers_.next_deadline_ns());
   return true;
 }
 

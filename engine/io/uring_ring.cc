@@ -1,8 +1,10 @@
 #include "engine/io/uring_ring.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "wire/check.h"
 
@@ -28,10 +30,16 @@ bool is_passing(int result) {
   return result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
 }
 
-__kernel_timespec to_timespec(std::uint64_t time_ns) {
+/// From now on. An absolute time is taken for the host's by kernels that forget the time namespace.
+__kernel_timespec time_until(std::uint64_t deadline_ns) {
+  timespec now{};
+  SLUICE_CHECK(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+  const std::uint64_t now_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+                               static_cast<std::uint64_t>(now.tv_nsec);
+  const std::uint64_t left_ns = deadline_ns - std::min(deadline_ns, now_ns);
   __kernel_timespec time{};
-  time.tv_sec = static_cast<std::int64_t>(time_ns / 1'000'000'000);
-  time.tv_nsec = static_cast<std::int64_t>(time_ns % 1'000'000'000);
+  time.tv_sec = static_cast<std::int64_t>(left_ns / 1'000'000'000);
+  time.tv_nsec = static_cast<std::int64_t>(left_ns % 1'000'000'000);
   return time;
 }
 
@@ -108,15 +116,17 @@ void Ring::set_alarm(std::uint64_t deadline_ns) {
   if (alarm_ns_ <= deadline_ns) return;
   io_uring_sqe& sqe = next_submission();
   if (alarm_ns_ == kNoAlarm) {
-    alarm_time_ = to_timespec(deadline_ns);
-    io_uring_prep_timeout(&sqe, &alarm_time_, 0, IORING_TIMEOUT_ABS);
+    alarm_time_ = time_until(deadline_ns);
+    io_uring_prep_timeout(&sqe, &alarm_time_, 0, 0);
     io_uring_sqe_set_data64(&sqe, kAlarm);
   } else {
     // If it goes off before it is moved, its completion ends the wait, and the next one gets a new
     // alarm.
-    earlier_time_ = to_timespec(deadline_ns);
-    io_uring_prep_timeout_update(&sqe, &earlier_time_, kAlarm, IORING_TIMEOUT_ABS);
+    earlier_time_ = time_until(deadline_ns);
+    io_uring_prep_timeout_update(&sqe, &earlier_time_, kAlarm, 0);
     io_uring_sqe_set_data64(&sqe, kNobody);
+    // Its own completion would end the very wait that it is for.
+    if ((ring_.features & IORING_FEAT_CQE_SKIP) != 0) sqe.flags |= IOSQE_CQE_SKIP_SUCCESS;
   }
   alarm_ns_ = deadline_ns;
 }

@@ -63,6 +63,30 @@ TEST_F(ClientAppend, AnswersSetThePaceOfSmallBatches) {
   EXPECT_EQ(a.appends.back().entries.back(), "entry19");
 }
 
+TEST_F(ClientAppend, ALaneWhoseAnswersAreLateAsksAgainAndLearnsWhoLeads) {
+  start();
+  std::uint64_t tag = 0;
+  append(tag++, "first");
+  flush();
+  a.ok(a.take(), 1);
+  io.run_ms(1);
+  for (int i = 0; i < 5; ++i) {
+    append(tag++, "entry");
+    flush();
+  }
+  ASSERT_EQ(a.appends.size(), 4u);
+  // It leads no more, and says nothing of what it has. It would refuse more, but for the pace.
+  a.on_append = [this](const Received& batch) { a.refuse(batch, Errc::kNotLeader, 2); };
+  io.run_ms(40);
+  EXPECT_EQ(a.append_frames, 5u);
+  io.run_ms(200);
+  EXPECT_EQ(a.append_frames, 6u);
+  ASSERT_EQ(b.appends.size(), 1u) << "long before anything times out";
+  b.ok(b.take(), 2);
+  io.run_ms(1);
+  EXPECT_EQ(events.outcome(5), "ok 2");
+}
+
 TEST_F(ClientAppend, AnswersDoNotSetThePaceOfLargeBatches) {
   start({.nodes = {}, .cluster_name = {}, .batch_bytes_max = 64u << 10});
   std::uint64_t tag = 0;

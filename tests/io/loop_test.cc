@@ -67,6 +67,30 @@ TEST_F(LoopTest, CancelledTimerEndsAtOnceAndTheOthersKeepTheirTime) {
   EXPECT_GE(io_->now_ns(), start + 5 * kMs);
 }
 
+TEST_F(LoopTest, AnAlarmThatIsSetIsMovedForAnEarlierTimer) {
+  Op far;
+  io_->timer(far.completion, io_->now_ns() + 3'600'000 * kMs);
+  // A turn that blocks, so that the alarm of the far one is with the kernel.
+  const auto waker = io_->make_waker();
+  Op woken;
+  io_->wait_for_wake(woken.completion, *waker);
+  waker->wake();
+  EXPECT_EQ(await(woken), 0);
+  for (int i = 0; i < 3; ++i) {  // earlier than the far one, and again when that alarm is gone
+    Op near;
+    Op nearer;
+    const std::uint64_t now = io_->now_ns();
+    io_->timer(near.completion, now + 6 * kMs);
+    io_->run_once();  // moves it; ends early or with `near`
+    io_->timer(nearer.completion, now + 3 * kMs);
+    EXPECT_EQ(await(nearer), 0);
+    EXPECT_EQ(await(near), 0);
+    EXPECT_GE(io_->now_ns(), now + 6 * kMs);
+  }
+  io_->cancel(far.completion);
+  EXPECT_EQ(await(far), -ECANCELED);
+}
+
 TEST_F(LoopTest, WaitingCostsNoTurnsAndNoProcessorTime) {
   Op op;
   io_->timer(op.completion, io_->now_ns() + 200 * kMs);
