@@ -52,6 +52,12 @@ std::uint64_t BenchLoad::next_due_ns() const {
   return due < end_ns_ ? due : 0;
 }
 
+std::uint64_t BenchLoad::next_turn_ns() const {
+  const std::uint64_t due = next_due_ns();
+  const bool several = options_.rate * static_cast<double>(kSliceNs) > 1e9;
+  return due != 0 && several ? due + kSliceNs : due;
+}
+
 std::uint64_t BenchLoad::unsent_now() const {
   if (!running_ || end_ns_ == kNever || due_ns(next_number_) >= end_ns_) return 0;
   const std::uint64_t late_ns = end_ns_ - due_ns(next_number_);

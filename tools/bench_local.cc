@@ -80,7 +80,7 @@ void BenchLocal::on_turn(LocalClient& client) {
     load_.on_append(tag, {.status = client::Status::kRefused, .code = Errc::kOverloaded}, turn_ns_);
   }
   refused_.clear();
-  if (const std::uint64_t due_ns = load_.next_due_ns(); due_ns != 0) client.turn_at(due_ns);
+  if (const std::uint64_t due_ns = load_.next_turn_ns(); due_ns != 0) client.turn_at(due_ns);
   turn_ns_ = 0;
 }
 

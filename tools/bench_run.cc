@@ -298,7 +298,7 @@ void BenchRun::drive(ClientLoop& loop, BenchLoad& load, std::uint64_t until_ns, 
   for (std::uint64_t now = began_ns; now < until_ns; now = monotonic_ns()) {
     if (!local_) {
       load.submit(loop.client(), now);
-      if (const std::uint64_t due = load.next_due_ns(); due != 0) loop.wake_at(due);
+      if (const std::uint64_t due = load.next_turn_ns(); due != 0) loop.wake_at(due);
     }
     loop.wake_at(until_ns);
     turn(loop);

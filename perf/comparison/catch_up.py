@@ -13,6 +13,8 @@ import time
 from . import process
 
 LOAD = ("--outstanding=4096", "--entry-bytes=256")
+SECONDS_MIN = 3  # of each phase: a sample a second
+SETTLED = 2      # samples before any counts
 LINE = re.compile(r"measuring\s+([\d,]+) entries/s")
 
 
@@ -102,16 +104,18 @@ class Nodes:
 
 
 def run(binary, data_dir, seconds):
-    """Entries per second before the follower went, and while it caught up. Raises Failed."""
+    """Entries per second with all nodes (before the follower went and after it had caught up, since a
+    machine drifts) and while it caught up. Raises Failed."""
+    seconds = max(seconds, SECONDS_MIN)
     directory = tempfile.mkdtemp(prefix="sluice-perf-catch-up-", dir=data_dir)
     nodes = load = None
     try:
         nodes = Nodes(binary, directory)
         follower = nodes.follower()
-        load = Load(binary, nodes.cluster(), round(4 * seconds + 4))
-        load.wait_for_lines(1, 60)
+        load = Load(binary, nodes.cluster(), round(4 * seconds + 8))
+        load.wait_for_lines(SETTLED, 60)
         healthy = time.monotonic()
-        load.wait_for_lines(1 + round(seconds), 60)
+        load.wait_for_lines(SETTLED + round(seconds), 60)
         gone = time.monotonic()
         process.stop([nodes.children[follower]])
         time.sleep(seconds)
@@ -123,8 +127,10 @@ def run(binary, data_dir, seconds):
             time.sleep(0.1)
         done = time.monotonic()
         load.finish()
-        before, during = load.mean(healthy - 1, gone), load.mean(back, done)
-        return {"before_per_s": before, "during_per_s": during, "share_left": during / before,
+        during = load.mean(back, done)
+        whole = [load.mean(healthy, gone), load.mean(done, time.monotonic())]
+        return {"whole_per_s": whole, "during_per_s": during,
+                "share_left": 2 * during / sum(whole),
                 "away_s": back - gone, "catching_up_s": done - back}
     finally:
         if load and load.child.poll() is None:

@@ -145,6 +145,30 @@ TEST(BenchLoad, ClosedLoopKeepsItsNumberUnderWayAndSpreadsOverGroups) {
   EXPECT_EQ(load.acked()[1].count(), 1u);
 }
 
+TEST(BenchLoad, EntriesThatFallDueTogetherLeaveTogetherAndTheirWaitCounts) {
+  BenchPayload payload(1, 32);
+  BenchLoad seldom({.outstanding = 100, .rate = 10'000}, payload);
+  FakeClient client;
+  seldom.start(kSecond);
+  seldom.submit(client, kSecond);
+  EXPECT_EQ(seldom.next_turn_ns(), seldom.next_due_ns()) << "100 us apart: each at its time";
+
+  BenchLoad dense({.outstanding = 100, .rate = 1'000'000}, payload);
+  client.appends.clear();
+  dense.start(kSecond);
+  dense.submit(client, kSecond);
+  ASSERT_EQ(client.appends.size(), 1u);
+  EXPECT_EQ(dense.next_due_ns(), kSecond + 1'000);
+  const std::uint64_t turn = dense.next_turn_ns();
+  EXPECT_EQ(turn, kSecond + 1'000 + BenchLoad::kSliceNs);
+  dense.submit(client, turn);
+  ASSERT_EQ(client.appends.size(), 1u + 1 + BenchLoad::kSliceNs / 1'000);
+  dense.on_append(client.appends[1].tag, acknowledged_at(1), turn);
+  EXPECT_EQ(dense.recent().max(), BenchLoad::kSliceNs) << "from the moment it was due";
+  while (dense.next_due_ns() != 0) dense.submit(client, dense.next_due_ns());
+  EXPECT_EQ(dense.next_turn_ns(), 0u) << "no slot is free";
+}
+
 // A cluster that stalls for a second must show a second, not the little that was asked meanwhile.
 TEST(BenchLoad, OpenLoopCountsLatencyFromTheMomentAnEntryWasDue) {
   BenchPayload payload(1, 32);
