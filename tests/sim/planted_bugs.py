@@ -692,8 +692,8 @@ STORAGE = (
         (
             Edit(
                 SHARD + "read_window.cc",
-                "  if (location.seq > written_) return {};\n",
-                "",
+                " || location.seq > written_) return {};",
+                ") return {};",
             ),
         ),
     ),
