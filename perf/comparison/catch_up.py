@@ -25,6 +25,7 @@ class Load:
         self.child = subprocess.Popen(
             [binary, "bench", "--json", f"--cluster={cluster}", f"--seconds={seconds}", *LOAD],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.seconds = seconds
         self.rates = []    # (when, entries per second of the second before)
         self.errors = []
         self.watcher = threading.Thread(target=self.watch)
@@ -44,6 +45,10 @@ class Load:
             if self.child.poll() is not None or time.monotonic() > until:
                 raise process.Failed(f"sluice bench: {' / '.join(self.errors)}")
             time.sleep(0.02)
+
+    def ends_at(self, healthy):
+        """Shortly before its last seconds, if SETTLED were measured when `healthy` was."""
+        return healthy + self.seconds - SETTLED - 2
 
     def finish(self):
         """Its result; it has read everything back from all three nodes."""
@@ -104,8 +109,8 @@ class Nodes:
 
 
 def run(binary, data_dir, seconds):
-    """Entries per second with all nodes (before the follower went and after it had caught up, since a
-    machine drifts) and while it caught up. Raises Failed."""
+    """Entries per second with all nodes (before the follower went and, if it caught up while the load
+    lasted, afterwards, since a machine drifts) and while it caught up. Raises Failed."""
     seconds = max(seconds, SECONDS_MIN)
     directory = tempfile.mkdtemp(prefix="sluice-perf-catch-up-", dir=data_dir)
     nodes = load = None
@@ -121,16 +126,18 @@ def run(binary, data_dir, seconds):
         time.sleep(seconds)
         back = time.monotonic()
         nodes.children[follower] = nodes.start(follower)
-        while not nodes.has_caught_up(follower):
-            if load.child.poll() is not None:
-                break
+        caught_up = False
+        while not caught_up and time.monotonic() < load.ends_at(healthy):
             time.sleep(0.1)
+            caught_up = nodes.has_caught_up(follower)
         done = time.monotonic()
         load.finish()
         during = load.mean(back, done)
-        whole = [load.mean(healthy, gone), load.mean(done, time.monotonic())]
-        return {"whole_per_s": whole, "during_per_s": during,
-                "share_left": 2 * during / sum(whole),
+        whole = [load.mean(healthy, gone)]
+        if caught_up:
+            whole.append(load.mean(done, time.monotonic()))
+        return {"whole_per_s": whole, "during_per_s": during, "caught_up": caught_up,
+                "share_left": during * len(whole) / sum(whole),
                 "away_s": back - gone, "catching_up_s": done - back}
     finally:
         if load and load.child.poll() is None:
