@@ -1,8 +1,10 @@
 #include "tests/sim/fiber.h"
 
-#include <cstdint>
+#include <boost/context/fiber.hpp>
+#include <boost/context/fixedsize_stack.hpp>
+#include <boost/context/preallocated.hpp>
+#include <cstddef>
 #include <utility>
-#include <vector>
 
 #include "wire/check.h"
 
@@ -15,7 +17,6 @@
 #endif
 
 #ifdef SLUICE_SIM_ASAN
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 
@@ -28,83 +29,100 @@ constexpr std::size_t kStackBytes = std::size_t{1} << 20;
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
 #endif
 
-/// Stacks are used again: a run starts many processes.
-std::vector<std::unique_ptr<std::byte[]>>& free_stacks() {
-  static std::vector<std::unique_ptr<std::byte[]>> stacks;
-  return stacks;
-}
+/// What the address sanitizer wants to know of a change of stacks: `leave` before, `arrive` after.
+/// (fake_stack: where it keeps the frames that it watches beyond their function's return.)
+struct Side {
+  void* fake_stack = nullptr;
+  const void* bottom = nullptr;
+  std::size_t size_bytes = 0;
+};
 
-std::unique_ptr<std::byte[]> take_stack() {
-  auto& stacks = free_stacks();
-  if (stacks.empty()) return std::make_unique_for_overwrite<std::byte[]>(kStackBytes);
-  auto stack = std::move(stacks.back());
-  stacks.pop_back();
-  return stack;
-}
-
-void give_back(std::unique_ptr<std::byte[]> stack) {
+void leave([[maybe_unused]] Side& from, [[maybe_unused]] const Side& to) {
 #ifdef SLUICE_SIM_ASAN
-  __asan_unpoison_memory_region(stack.get(), kStackBytes);
+  __sanitizer_start_switch_fiber(&from.fake_stack, to.bottom, to.size_bytes);
 #endif
-  free_stacks().push_back(std::move(stack));
+}
+
+void arrive([[maybe_unused]] Side& here, [[maybe_unused]] Side& came_from) {
+#ifdef SLUICE_SIM_ASAN
+  __sanitizer_finish_switch_fiber(here.fake_stack, &came_from.bottom, &came_from.size_bytes);
+#endif
 }
 
 }  // namespace
 
-Fiber::Fiber(std::move_only_function<void()> body) : body_(std::move(body)), stack_(take_stack()) {
-  SLUICE_CHECK(getcontext(&own_) == 0);
-  own_.uc_stack.ss_sp = stack_.get();
-  own_.uc_stack.ss_size = kStackBytes;
-  own_.uc_link = nullptr;
-  const auto self = reinterpret_cast<std::uintptr_t>(this);
-  // makecontext hands over ints only.
-  makecontext(&own_, reinterpret_cast<void (*)()>(&Fiber::entry), 2,
-              static_cast<unsigned>(self >> 32), static_cast<unsigned>(self));
+/// A context that runs one body after the other, since a run starts many processes, and a new context
+/// costs the address sanitizer megabytes of fake stack. It never ends: boost would unwind it.
+class Fiber::Stack {
+ public:
+  Stack() {
+    boost::context::fixedsize_stack allocator(kStackBytes);
+    const boost::context::stack_context memory = allocator.allocate();
+    inside_side_.bottom = static_cast<std::byte*>(memory.sp) - memory.size;  // it grows down
+    inside_side_.size_bytes = memory.size;
+    inside_ = boost::context::fiber(
+        std::allocator_arg, boost::context::preallocated(memory.sp, memory.size, memory), allocator,
+        [this](boost::context::fiber&& caller) -> boost::context::fiber {
+          outside_ = std::move(caller);
+          serve();
+        });
+  }
+
+  void enter(Fiber& fiber) {
+    fiber_ = &fiber;
+    leave(outside_side_, inside_side_);
+    inside_ = std::move(inside_).resume();
+    arrive(outside_side_, inside_side_);
+  }
+
+  void exit() {
+    leave(inside_side_, outside_side_);
+    outside_ = std::move(outside_).resume();
+    arrive(inside_side_, outside_side_);
+  }
+
+ private:
+  [[noreturn]] void serve() {
+    arrive(inside_side_, outside_side_);
+    for (;;) {
+      fiber_->body_();
+      fiber_->body_ = nullptr;
+      fiber_->done_ = true;
+      exit();
+    }
+  }
+
+  Fiber* fiber_ = nullptr;
+  boost::context::fiber inside_, outside_;  // each empty while it runs
+  Side inside_side_, outside_side_;
+};
+
+/// Kept for ever, and so never unwound; still reachable, so not a leak.
+std::vector<std::unique_ptr<Fiber::Stack>>& Fiber::free_stacks() {
+  static auto& stacks = *new std::vector<std::unique_ptr<Stack>>;
+  return stacks;
+}
+
+Fiber::Fiber(std::move_only_function<void()> body) : body_(std::move(body)) {
+  auto& stacks = free_stacks();
+  if (stacks.empty()) {
+    stack_ = std::make_unique<Stack>();
+  } else {
+    stack_ = std::move(stacks.back());
+    stacks.pop_back();
+  }
 }
 
 Fiber::~Fiber() {
   SLUICE_CHECK(done_);
-  give_back(std::move(stack_));
-}
-
-void Fiber::entry(unsigned high, unsigned low) {
-  const auto self = (std::uintptr_t{high} << 32) | low;
-  reinterpret_cast<Fiber*>(self)->run();
-}
-
-void Fiber::run() {
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_finish_switch_fiber(nullptr, &caller_stack_, &caller_stack_bytes_);
-#endif
-  body_();
-  body_ = nullptr;
-  done_ = true;
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_start_switch_fiber(nullptr, caller_stack_, caller_stack_bytes_);
-#endif
-  swapcontext(&own_, &caller_);
-  SLUICE_CHECK(false);  // nobody resumes what is done
+  free_stacks().push_back(std::move(stack_));
 }
 
 void Fiber::resume() {
   SLUICE_CHECK(!done_);
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_start_switch_fiber(&caller_fake_stack_, stack_.get(), kStackBytes);
-#endif
-  SLUICE_CHECK(swapcontext(&caller_, &own_) == 0);
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_finish_switch_fiber(caller_fake_stack_, nullptr, nullptr);
-#endif
+  stack_->enter(*this);
 }
 
-void Fiber::yield() {
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_start_switch_fiber(&own_fake_stack_, caller_stack_, caller_stack_bytes_);
-#endif
-  SLUICE_CHECK(swapcontext(&own_, &caller_) == 0);
-#ifdef SLUICE_SIM_ASAN
-  __sanitizer_finish_switch_fiber(own_fake_stack_, &caller_stack_, &caller_stack_bytes_);
-#endif
-}
+void Fiber::yield() { stack_->exit(); }
 
 }  // namespace sluice::sim

@@ -2,12 +2,9 @@
 // run in turn by the simulator's one thread.
 #pragma once
 
-#include <ucontext.h>
-
-#include <cstddef>
-#include <exception>
 #include <functional>
 #include <memory>
+#include <vector>
 
 namespace sluice::sim {
 
@@ -25,18 +22,12 @@ class Fiber {
   [[nodiscard]] bool done() const { return done_; }
 
  private:
-  static void entry(unsigned high, unsigned low);
-  void run();
+  class Stack;
+  static std::vector<std::unique_ptr<Stack>>& free_stacks();
 
   std::move_only_function<void()> body_;
-  std::unique_ptr<std::byte[]> stack_;
-  ucontext_t own_{}, caller_{};
+  std::unique_ptr<Stack> stack_;
   bool done_ = false;
-  // What the address sanitizer wants to know of the two stacks.
-  void* own_fake_stack_ = nullptr;
-  void* caller_fake_stack_ = nullptr;
-  const void* caller_stack_ = nullptr;
-  std::size_t caller_stack_bytes_ = 0;
 };
 
 }  // namespace sluice::sim

@@ -41,6 +41,19 @@ struct Totals {
   }
 };
 
+/// Simulated against real time depends on what is simulated: runs that carry little say it best.
+struct SmallRuns {
+  static constexpr std::uint32_t kNodes = 3, kEntryBytesMax = 200;
+  std::uint64_t runs = 0, simulated = 0;
+  double seconds = 0;
+  void add(const Scenario& s, const Outcome& outcome, double took) {
+    if (s.nodes != kNodes || s.entry_bytes_max > kEntryBytesMax) return;
+    ++runs;
+    simulated += outcome.simulated;
+    seconds += took;
+  }
+};
+
 constexpr std::uint64_t kCompareOneIn = 20;
 
 class Runner {
@@ -84,6 +97,7 @@ class Runner {
     std::uint64_t seed = first;
     bool again = false;  // the same seed once more, to compare
     std::uint64_t hash = 0;
+    double run_begun = 0;
     run_many(
         [&](Scenario& scenario) {
           if (!again) {
@@ -91,6 +105,7 @@ class Runner {
             if (over || (options_.minutes <= 0 && seed > last)) return false;
             scenario = draw_scenario(seed++, {options_.liveness, options_.calm});
           }
+          run_begun = seconds();
           return true;
         },
         run_options(),
@@ -105,6 +120,7 @@ class Runner {
           }
           ++totals_.seeds;
           totals_.add(outcome);
+          small_.add(scenario, outcome, seconds() - run_begun);
           if (options_.hashes) {
             std::printf("seed=%llu hash=%016llx events=%llu\n", ull(scenario.seed),
                         ull(outcome.hash), ull(outcome.events));
@@ -194,10 +210,15 @@ class Runner {
                 ull(totals_.acknowledgements), ull(totals_.reads));
     std::printf("%.1f s: %.0f events/s, simulated time %.0f times real time (%.0f s)\n", took,
                 static_cast<double>(totals_.events) / took, simulated / took, simulated);
+    if (small_.runs == 0) return;
+    std::printf("of these, %llu with %u nodes and entries of at most %u bytes: %.0f times real time\n",
+                ull(small_.runs), SmallRuns::kNodes, SmallRuns::kEntryBytesMax,
+                static_cast<double>(small_.simulated) / 1e9 / small_.seconds);
   }
 
   Options options_;
   Totals totals_;
+  SmallRuns small_;
   std::chrono::steady_clock::time_point begun_;
 };
 
