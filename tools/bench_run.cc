@@ -221,11 +221,13 @@ BenchRun::Snapshot BenchRun::snapshot(ClientLoop& loop, const BenchLoad& load) {
 
 void BenchRun::run_load(ClientLoop& loop, BenchLoad& load) {
   load_ = &load;
-  if (report_.embedded)
+  if (report_.embedded) {
     retention_.emplace(BenchRetention::Options{.bytes = report_.retain_bytes,
                                                .groups = report_.groups,
                                                .entry_bytes = report_.entry_bytes,
                                                .outstanding = report_.outstanding});
+    retention_->begin_behind(std::move(filled_), filled_entry_bytes_);
+  }
   shown_entry_bytes_ = report_.entry_bytes;
   if (!settings_.quiet)
     fmt::print(stderr, "warming up for {:g} s, then measuring for {:g} s\n", settings_.warm_up_s,

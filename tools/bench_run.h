@@ -66,8 +66,7 @@ class BenchRun : private client::Events {
   // bench_warm_up.cc
   void recycle_segments(ClientLoop& loop);
   [[nodiscard]] bool fill(ClientLoop& loop, std::uint64_t until_ns,
-                          const std::function<bool()>& enough, bool trim);
-  void trim_all(ClientLoop& loop, const std::vector<AckedIndex>& acked);
+                          const std::function<bool()>& enough);
   void trim(ClientLoop& loop, std::size_t group, Index first);
   void trim_old(ClientLoop& loop, BenchLoad& load);
 
@@ -121,6 +120,8 @@ class BenchRun : private client::Events {
   std::size_t trims_ = 0;                           // without an answer
   std::optional<BenchRetention> retention_;         // of the load that goes on
   std::vector<std::pair<std::size_t, Index>> to_trim_;
+  std::vector<BenchRetention::Older> filled_;       // by the warm-up
+  std::uint64_t filled_entry_bytes_ = 1;
   std::uint64_t shown_from_ns_ = 0, shown_ns_ = 0;  // what the progress bar stands for
   std::uint64_t shown_entry_bytes_ = 0;             // of the load that goes on
   std::uint64_t turn_ns_ = 0;

@@ -2,9 +2,11 @@
 //
 // A node's first segments are made while it writes, and each byte of them is written twice (zeros,
 // then chunks): that is not how it lives later, when it writes into segments that it had before. So
-// a cluster of the benchmark's own is first filled with entries of another load, which are read
-// back, compared and then trimmed, and filled again until a segment is used for the second time.
-// From there on the load itself is trimmed behind (bench_retention.h).
+// a cluster of the benchmark's own is first filled with entries of another load, which live under
+// the same retention, until a segment is used for the second time: then the nodes have all the
+// segments that this retention takes. What the filling leaves is read back and compared, and gives
+// way to the load itself as that grows (bench_retention.h). If it were trimmed at once, the nodes
+// would unlink what they have no use for, and make it anew in the middle of the measurement.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -20,8 +22,8 @@ namespace {
 
 constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kRecycleNsMax = 30 * kSecondNs;
-/// Two full ones, the one being written, and the one that is prepared.
-constexpr std::size_t kSegmentsToFill = 4;
+/// Kept while filling, beyond what the load itself keeps: what is trimmed is given back a moment later.
+constexpr std::uint64_t kSegmentsMore = 2;
 constexpr std::uint64_t kFillEntryBytes = 16u << 10;
 constexpr std::uint64_t kFillBytesInFlight = 16u << 20;
 
@@ -37,16 +39,10 @@ void BenchRun::recycle_segments(ClientLoop& loop) {
   SegmentWatch watch(std::move(directories));
   const std::uint64_t began_ns = monotonic_ns();
   const std::uint64_t until_ns = began_ns + kRecycleNsMax;
-  const auto filled = [&watch] {
-    watch.look();
-    return watch.all_hold(kSegmentsToFill);
-  };
-  const auto recycled = [&watch] {
+  const bool reached = fill(loop, until_ns, [&watch] {
     watch.look();
     return watch.all_recycled();
-  };
-  const bool reached =
-      fill(loop, until_ns, filled, /*trim=*/true) && fill(loop, until_ns, recycled, /*trim=*/false);
+  });
   report_.recycled = reached;
   report_.warm_up = fmt::format(
       "{:.1f} s, {}; then {:.1f} s of load", static_cast<double>(monotonic_ns() - began_ns) / 1e9,
@@ -55,19 +51,24 @@ void BenchRun::recycle_segments(ClientLoop& loop) {
       settings_.warm_up_s);
 }
 
-/// Appends until `enough` says so, and compares what was acknowledged. False: the time was over
-/// before, or something is wrong (report_.problem).
-bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::function<bool()>& enough,
-                    bool trim) {
+/// Appends until `enough` says so, and compares what was acknowledged and is still there. False: the
+/// time was over before, or something is wrong (report_.problem).
+bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::function<bool()>& enough) {
   const std::uint64_t run_id = loop.io().random();
   const std::uint64_t entry_bytes = std::min(kFillEntryBytes, report_.batch_bytes_max - 128);
+  const auto outstanding = static_cast<std::uint32_t>(kFillBytesInFlight / entry_bytes);
   BenchPayload payload(run_id, entry_bytes);
   BenchLoad load({.groups = report_.groups,
-                  .outstanding = static_cast<std::uint32_t>(kFillBytesInFlight / entry_bytes),
+                  .outstanding = outstanding,
                   .timeout_ms = settings_.target.timeout_ms,
                   .run_id = run_id},
                  payload);
   load_ = &load;
+  retention_.emplace(BenchRetention::Options{
+      .bytes = report_.retain_bytes + kSegmentsMore * report_.segment_bytes,
+      .groups = report_.groups,
+      .entry_bytes = entry_bytes,
+      .outstanding = outstanding});
   shown_entry_bytes_ = entry_bytes;
   bool done = false;
   Histogram ignored;
@@ -80,17 +81,14 @@ bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::functio
   drain(loop, load);
   bar_.clear();
   report_.problem = verify(loop, load, payload);
-  if (trim && report_.problem.empty()) trim_all(loop, load.acked());
-  return done && report_.problem.empty();
-}
-
-void BenchRun::trim_all(ClientLoop& loop, const std::vector<AckedIndex>& acked) {
-  for (std::size_t group = 0; group < acked.size(); ++group) {
-    if (acked[group].count() == 0) continue;
-    trim(loop, group, acked[group].last().next());
+  report_.trimmed = 0;  // of the load to come
+  filled_.clear();
+  for (const AckedIndex& acked : load.acked()) {
+    filled_.push_back(acked.count() == 0 ? BenchRetention::Older{}
+                                         : BenchRetention::Older{acked.first(), acked.last()});
   }
-  // One that fails leaves its segments: they are then not recycled in time, and the report says so.
-  while (trims_ > 0) turn(loop);
+  filled_entry_bytes_ = entry_bytes;
+  return done && report_.problem.empty();
 }
 
 void BenchRun::trim(ClientLoop& loop, std::size_t group, Index first) {

@@ -42,10 +42,6 @@ void SegmentWatch::see(std::size_t directory, SegmentFiles now) {
   seen.files = std::move(now);
 }
 
-bool SegmentWatch::all_hold(std::size_t count) const {
-  return std::ranges::all_of(seen_, [&](const Seen& seen) { return seen.files.size() >= count; });
-}
-
 bool SegmentWatch::all_recycled() const {
   return std::ranges::all_of(seen_, [](const Seen& seen) {
     return !seen.recycled.empty() && std::ranges::any_of(seen.files, [&](const auto& file) {

@@ -21,8 +21,6 @@ class SegmentWatch {
   /// Looks at all of them now. One that is not there yet has no segments.
   void look();
 
-  /// Every directory holds at least so many segments.
-  [[nodiscard]] bool all_hold(std::size_t count) const;
   /// In every directory a file was used for a second segment, and the log has gone on to it: there
   /// is a newer one, since a node prepares one ahead.
   [[nodiscard]] bool all_recycled() const;

@@ -96,7 +96,7 @@ TEST(AckedIndex, WhatIsForgottenIsNeitherCountedNorFound) {
 }
 
 TEST(BenchRetention, TrimsWhatIsOlderThanItKeeps) {
-  const BenchRetention retention({.bytes = 4000, .groups = 2, .entry_bytes = 2, .outstanding = 1});
+  BenchRetention retention({.bytes = 4000, .groups = 2, .entry_bytes = 2, .outstanding = 1});
   std::vector<AckedIndex> acked(2);
   std::vector<std::pair<std::size_t, Index>> trims;
   const auto look = [&] {
@@ -115,12 +115,43 @@ TEST(BenchRetention, TrimsWhatIsOlderThanItKeeps) {
 }
 
 TEST(BenchRetention, NeverTrimsWhatIsStillUnderWay) {
-  const BenchRetention retention(
+  BenchRetention retention(
       {.bytes = 1, .groups = 1, .entry_bytes = 100, .outstanding = 5000});
   std::vector<AckedIndex> acked(1);
   for (std::uint64_t i = 1; i <= 30'000; ++i) ASSERT_TRUE(acked[0].record(Index(i), i));
   EXPECT_EQ(retention.look(acked, [](std::size_t, Index) {}), 30'000u - 2 * 5000 - 64);
   EXPECT_TRUE(BenchRetention({.bytes = 0}).keeps_all());
+}
+
+TEST(BenchRetention, WhatAnEarlierLoadLeftGivesWayToThisOne) {
+  BenchRetention retention({.bytes = 20'000, .groups = 1, .entry_bytes = 2, .outstanding = 1});
+  retention.begin_behind({{Index(101), Index(250)}}, 200);  // 30,000 bytes
+  std::vector<AckedIndex> acked(1);
+  std::vector<Index> trims;
+  const auto look = [&] {
+    return retention.look(acked, [&](std::size_t, Index first) { trims.push_back(first); });
+  };
+  EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(trims, std::vector{Index(151)}) << "20,000 bytes stay";
+  std::uint64_t next = 251;
+  const auto grow_to = [&](std::uint64_t last) {
+    for (; next <= last; ++next) ASSERT_TRUE(acked[0].record(Index(next), next));
+  };
+  grow_to(250 + 2500);
+  EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(trims.size(), 1u) << "a quarter more than is kept is not clearly more";
+  grow_to(250 + 2600);
+  EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(trims.size(), 2u);
+  EXPECT_EQ(trims.back(), Index(251 - 74)) << "5,200 bytes are this load's, 14,800 the other's";
+  grow_to(250 + 10'000);
+  EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(trims.back(), Index(251)) << "nothing of the other load is left";
+  EXPECT_EQ(look(), 0u);
+  EXPECT_EQ(trims.size(), 3u);
+  grow_to(250 + 12'500);
+  EXPECT_EQ(look(), 2500u);
+  EXPECT_EQ(trims.back(), Index(251 + 2500));
 }
 
 constexpr std::uint64_t kSecond = 1'000'000'000;

@@ -12,8 +12,6 @@ namespace {
 TEST(SegmentWatch, AFileThatIsASegmentAgainWasRecycled) {
   SegmentWatch watch({"a"});
   watch.see(0, {{10, "1.segment"}, {11, "2.segment"}});
-  EXPECT_TRUE(watch.all_hold(2));
-  EXPECT_FALSE(watch.all_hold(3));
   EXPECT_FALSE(watch.all_recycled());
   watch.see(0, {{11, "2.segment"}, {12, "3.segment"}});  // 10 is a spare
   EXPECT_FALSE(watch.all_recycled());
@@ -28,9 +26,7 @@ TEST(SegmentWatch, AllDirectoriesCount) {
   watch.see(0, {{10, "1.segment"}});
   watch.see(0, {{10, "2.segment"}, {11, "3.segment"}});
   EXPECT_FALSE(watch.all_recycled());
-  EXPECT_FALSE(watch.all_hold(1));
   watch.see(1, {{10, "1.segment"}});
-  EXPECT_TRUE(watch.all_hold(1));
   watch.see(1, {{10, "2.segment"}, {11, "3.segment"}});
   EXPECT_TRUE(watch.all_recycled());
 }
@@ -40,12 +36,11 @@ TEST(SegmentWatch, LooksAtRealFiles) {
   const std::string directory = ::mkdtemp(path);
   SegmentWatch watch({directory});
   watch.look();
-  EXPECT_FALSE(watch.all_hold(1));
+  EXPECT_FALSE(watch.all_recycled());
   std::ofstream(directory + "/1.segment") << "x";
   std::ofstream(directory + "/spare-1") << "x";
   watch.look();
-  EXPECT_TRUE(watch.all_hold(1));
-  EXPECT_FALSE(watch.all_hold(2));
+  EXPECT_FALSE(watch.all_recycled());
   std::filesystem::rename(directory + "/1.segment", directory + "/2.segment");
   std::filesystem::rename(directory + "/spare-1", directory + "/3.segment");
   watch.look();
