@@ -54,7 +54,7 @@ class BenchRetention {
       if (group < older_.size() && older_[group].last != Index{}) {
         if (const auto first = older_that_stay(older_[group], index.count())) trim(group, *first);
       }
-      if (index.count() < keep_ + std::max(keep_ / 4, kTrimLeast)) continue;
+      if (index.count() < keep_ + std::max(keep_ / 4, trim_least())) continue;
       const Index first(index.last().value() + 1 - keep_);
       forgotten += index.forget_below(first);
       trim(group, first);
@@ -63,8 +63,10 @@ class BenchRetention {
   }
 
  private:
-  // A trim is a request to the leader: not one for every few entries of each of many groups.
-  static constexpr std::uint64_t kTrimLeast = 1024;
+  /// A trim is a request to the leader: not one for every few small entries of each of many groups.
+  [[nodiscard]] std::uint64_t trim_least() const {
+    return std::min<std::uint64_t>(1024, (256u << 10) / entry_bytes_);
+  }
 
   /// The first that stays, if that is clearly fewer than there are now.
   std::optional<Index> older_that_stay(Older& older, std::uint64_t own_count) const {

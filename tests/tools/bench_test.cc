@@ -114,6 +114,13 @@ TEST(BenchRetention, TrimsWhatIsOlderThanItKeeps) {
   EXPECT_EQ(look(), 0u);
 }
 
+TEST(BenchRetention, ManyGroupsOfLargeEntriesDoNotGrowWithoutATrim) {
+  BenchRetention retention({.bytes = 64u << 20, .groups = 256, .entry_bytes = 16u << 10});
+  std::vector<AckedIndex> acked(256);
+  for (std::uint64_t i = 1; i < 80 + 16; ++i) ASSERT_TRUE(acked[7].record(Index(i), i));
+  EXPECT_EQ(retention.look(acked, [](std::size_t, Index) {}), 95u - 64);
+}
+
 TEST(BenchRetention, NeverTrimsWhatIsStillUnderWay) {
   BenchRetention retention(
       {.bytes = 1, .groups = 1, .entry_bytes = 100, .outstanding = 5000});
