@@ -27,7 +27,8 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       commit_(commit),
       directories_(directories),
       events_(events),
-      window_(io, commit.files(), kReadWindowBytes, *this) {
+      windows_{{{io, commit.files(), kReadWindowBytes, *this},
+                {io, commit.files(), kReadWindowBytes, *this}}} {
   for (std::size_t i = 0; i < kProbesMax; ++i) probes_.push_back({});  // so that it never grows
   probes_.clear();
 }
@@ -150,7 +151,7 @@ void PeerLink::stop() {
 }
 
 bool PeerLink::gone() const {
-  return !connected_.pending() && !window_.reading() && (!connection_ || connection_->gone());
+  return !connected_.pending() && !reading() && (!connection_ || connection_->gone());
 }
 
 // --- receiving -------------------------------------------------------------------------------
@@ -213,9 +214,12 @@ void PeerLink::gather_requests() {
   frame_batch_bytes_ = 0;
   frame_last_ = {};
   // First the group for which something was read from disk: another one that needs a read would
-  // take the window before these bytes were sent, and so on for ever (S25).
+  // take the window before these bytes were sent, and so on for ever (S25). Its own next read waits
+  // for its turn among the others, or theirs would never come.
   if (Group* group = std::exchange(read_for_, nullptr)) {
+    may_read_ = false;
     if (gather(*group) != Gathered::kDone) want(*group);
+    may_read_ = true;
   }
   for (std::size_t left = wanted_.size(); left > 0; --left) {
     prefetch_next(0, left, [this](std::size_t at) { return wanted_[at]; });
@@ -261,9 +265,10 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
     if (bytes > 0 && bytes + size > plan.bytes_max) break;
     full = frame_batch_bytes_ > 0 && frame_batch_bytes_ + size > options_.batch_bytes_max;
     if (full) break;
-    const auto data = bytes_of(group, entry);
-    if (data.empty()) break;  // on disk, and being read or waiting for it
-    add_slice(data, entry.location);
+    const Slice slice = slice_of(group, entry);
+    if (slice.bytes.empty()) break;
+    slices_.push_back(slice);
+    frame_batch_bytes_ += size;
     bytes += size;
     last = entry.last_index();
   }
@@ -282,20 +287,17 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
   return full ? Gathered::kFull : Gathered::kMore;
 }
 
-void PeerLink::add_slice(std::span<const std::byte> bytes, const segments::Location& location) {
-  const bool in_tail = !commit_.tail().find(location).empty();
-  slices_.push_back({bytes, in_tail ? location.seq : ChunkSeq{}});
-  frame_batch_bytes_ += bytes.size();
-}
-
-std::span<const std::byte> PeerLink::bytes_of(Group& group,
-                                              const segments::GroupIndex::Entry& entry) {
-  if (const auto bytes = commit_.tail().find(entry.location); !bytes.empty()) return bytes;
-  if (const auto bytes = window_.find(entry.location); !bytes.empty()) {
+PeerLink::Slice PeerLink::slice_of(Group& group, const segments::GroupIndex::Entry& entry) {
+  if (const auto bytes = commit_.tail().find(entry.location); !bytes.empty()) {
+    return {bytes, entry.location.seq, nullptr};
+  }
+  for (ReadWindow& window : windows_) {
+    const auto bytes = window.find(entry.location);
+    if (bytes.empty()) continue;
     // Never a byte that is not what was written (S28): checked against the index, which is older
     // than the bytes.
     const auto batch = BatchView::parse_sealed(bytes, options_.batch_bytes_max);
-    if (batch && batch->header_checksum() == entry.header_checksum) return bytes;
+    if (batch && batch->header_checksum() == entry.header_checksum) return {bytes, {}, &window};
     events_.on_log_damaged("group " + std::to_string(group.id.value()) + ", index " +
                            std::to_string(entry.first_index.value()) + ": the batch in segment " +
                            segments::SegmentLog::segment_name(entry.location.epoch) +
@@ -303,20 +305,32 @@ std::span<const std::byte> PeerLink::bytes_of(Group& group,
                            " does not match its checksum");
     return {};
   }
-  // One read at a time; another group that needs one asks again when this one is done and sent.
-  if (window_.idle() && slices_.empty()) {
-    if (window_.tried(entry.location)) {
-      events_.on_log_damaged("segment " + segments::SegmentLog::segment_name(entry.location.epoch) +
-                             " ends before a batch that it should hold");
-      return {};
-    }
-    reading_for_ = &group;
-    // One group may be behind, or all of them: then what they need lies side by side.
-    window_.plan(entry.location, commit_.log().written_seq());
-    window_.add_what_follows();
-    window_.start();
-  }
+  read_from(group, entry.location);
   return {};
+}
+
+/// One read at a time; another group that needs one asks again when this one is done and sent.
+void PeerLink::read_from(Group& group, const segments::Location& location) {
+  if (!may_read_ || reading()) return;
+  const auto window =
+      std::ranges::find_if(windows_, [this](const ReadWindow& w) { return is_free(w); });
+  if (window == windows_.end()) return;
+  if (std::ranges::any_of(windows_, [&](const ReadWindow& w) { return w.tried(location); })) {
+    events_.on_log_damaged("segment " + segments::SegmentLog::segment_name(location.epoch) +
+                           " ends before a batch that it should hold");
+    return;
+  }
+  reading_for_ = &group;
+  // One group may be behind, or all of them: then what they need lies side by side.
+  window->plan(location, commit_.log().written_seq());
+  window->add_what_follows();
+  window->start();
+}
+
+bool PeerLink::reading() const { return std::ranges::any_of(windows_, &ReadWindow::reading); }
+
+bool PeerLink::is_free(const ReadWindow& window) const {
+  return window.idle() && std::ranges::find(slices_, &window, &Slice::window) == slices_.end();
 }
 
 void PeerLink::on_read(ReadWindow&, int error) {
@@ -350,10 +364,10 @@ void PeerLink::send_gathered() {
   SendQueue& out = connection_->out();
   stage_frame(out, FrameKind::kPeerMessages, envelope_, frame_batch_bytes_);
   for (const Slice& slice : slices_) {
-    if (slice.tail_seq != ChunkSeq{}) {
+    if (slice.window == nullptr) {
       out.append_pinned(slice.bytes, commit_.tail(), slice.tail_seq);
     } else {
-      out.append_counted(slice.bytes, window_.references);
+      out.append_counted(slice.bytes, slice.window->references);
     }
   }
   vote_requests_.clear();

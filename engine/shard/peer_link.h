@@ -8,6 +8,7 @@
 
 #include <flatbuffers/flatbuffers.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -104,15 +105,19 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   void gather_requests();
   Gathered gather(Group& group);
   Gathered gather_batches(Group& group, const raft::AppendPlan& plan);
-  [[nodiscard]] std::span<const std::byte> bytes_of(Group& group,
-                                                    const segments::GroupIndex::Entry& entry);
-  void add_slice(std::span<const std::byte> bytes, const segments::Location& location);
-  void send_gathered();
-
+  /// A batch to send, where it lies.
   struct Slice {
     std::span<const std::byte> bytes;
-    ChunkSeq tail_seq;  // 0: in the window
+    ChunkSeq tail_seq;             // of the tail's chunk, or
+    ReadWindow* window = nullptr;  // the window that has it
   };
+  /// Without bytes: it is on disk, and being read or waiting for it; or damage was found.
+  [[nodiscard]] Slice slice_of(Group& group, const segments::GroupIndex::Entry& entry);
+  void read_from(Group& group, const segments::Location& location);
+  [[nodiscard]] bool reading() const;
+  /// Nothing is sent from it, nor is it about to be.
+  [[nodiscard]] bool is_free(const ReadWindow& window) const;
+  void send_gathered();
 
   io::Io& io_;
   Options options_;
@@ -130,9 +135,12 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   std::uint64_t unanswered_since_ns_ = 0;  // 0: nothing is
   std::uint64_t dialled_ns_ = 0;
 
-  ReadWindow window_;
+  // Two, so that the next read goes on while the bytes of the last one leave: a follower that is behind
+  // has to get its batches faster than new ones come. One read at a time: live writes want the disk, too.
+  std::array<ReadWindow, 2> windows_;
   Group* reading_for_ = nullptr;  // whose batches are being read
   Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
+  bool may_read_ = true;          // the group that is asked may have a read started
 
   Ring<Group*> wanted_;
   std::vector<wire::VoteRequest> vote_requests_;
