@@ -93,27 +93,42 @@ bool Raft::quorum_in_contact() const {
   return in_contact >= quorum_size(options_.voters.size());
 }
 
+Raft::Due Raft::due_for(const Progress& progress) const {
+  if (!progress.link_up()) return Due::kNothing;
+  const Index prev_index = progress.next_index().prev();
+  if (prev_index < log_.first_index().prev()) {
+    // What it needs next is gone here. It is kept from starting elections, at least.
+    return progress.heartbeat_due() ? Due::kEmptyAtStart : Due::kNothing;
+  }
+  if (log_.last_index() > prev_index && progress.may_send_entries()) return Due::kEntries;
+  // Passes a full window too: a follower with a slow disk must still know that its leader lives.
+  return progress.empty_request_due() ? Due::kEmpty : Due::kNothing;
+}
+
+bool Raft::append_due(NodeId to) const {
+  if (role_ != Role::kLeader) return false;
+  const Progress* progress = this->progress(to);
+  return progress != nullptr && due_for(*progress) != Due::kNothing;
+}
+
 std::optional<AppendPlan> Raft::plan_append(NodeId to) const {
   if (role_ != Role::kLeader) return std::nullopt;
   const Progress* progress = this->progress(to);
-  if (progress == nullptr || !progress->link_up()) return std::nullopt;
-
-  const Index prev_index = progress->next_index().prev();
-  const Index trimmed = log_.first_index().prev();
-  if (prev_index < trimmed) {
-    // What it needs next is gone here. It is kept from starting elections, at least.
-    if (!progress->heartbeat_due()) return std::nullopt;
-    return plan_empty(trimmed);
+  if (progress == nullptr) return std::nullopt;
+  switch (due_for(*progress)) {
+    case Due::kNothing:
+      return std::nullopt;
+    case Due::kEmptyAtStart:
+      return plan_empty(log_.first_index().prev());
+    case Due::kEmpty:
+      return plan_empty(progress->next_index().prev());
+    case Due::kEntries:
+      break;
   }
-  if (log_.last_index() > prev_index && progress->may_send_entries()) {
-    AppendPlan plan = plan_empty(prev_index);
-    plan.last_index = log_.last_index();
-    plan.bytes_max = progress->bytes_room();
-    return plan;
-  }
-  // Passes a full window too: a follower with a slow disk must still know that its leader lives.
-  if (progress->empty_request_due()) return plan_empty(prev_index);
-  return std::nullopt;
+  AppendPlan plan = plan_empty(progress->next_index().prev());
+  plan.last_index = log_.last_index();
+  plan.bytes_max = progress->bytes_room();
+  return plan;
 }
 
 AppendPlan Raft::plan_empty(Index prev_index) const {

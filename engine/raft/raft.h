@@ -157,6 +157,8 @@ class Raft {
   /// Changes nothing: call on_append_sent() when (and only when) it was handed to the link, before
   /// any other fact. For an empty request last_sent is request.prev_index and size_bytes is 0.
   [[nodiscard]] std::optional<AppendPlan> plan_append(NodeId to) const;
+  /// Whether plan_append() has something. Costs less.
+  [[nodiscard]] bool append_due(NodeId to) const;
   void on_append_sent(NodeId to, Index last_sent, std::uint64_t size_bytes);
 
   // --- state ---------------------------------------------------------------------------------
@@ -195,6 +197,13 @@ class Raft {
     NodeId id;
     Progress progress;
   };
+  /// What a follower is to get now.
+  enum class Due : std::uint8_t {
+    kNothing,
+    kEntries,
+    kEmpty,         // a heartbeat, a probe, or news of the commit index
+    kEmptyAtStart,  // a heartbeat, about the place where this log begins
+  };
   struct PendingAnswer {
     NodeId to;
     AppendReply reply;
@@ -232,6 +241,7 @@ class Raft {
   void advance_commit();
   [[nodiscard]] bool commit_stalled();
   void on_rejected(Progress& progress, const AppendReply& reply);
+  [[nodiscard]] Due due_for(const Progress& progress) const;
   [[nodiscard]] AppendPlan plan_empty(Index prev_index) const;
 
   // follower.cc

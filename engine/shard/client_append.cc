@@ -256,6 +256,8 @@ void ClientSide::on_truncated(Group& group, Index from) {
 
 void ClientSide::on_progress(Group& group) {
   const Index commit = group.raft.commit_index();
+  // Who waits, waits for what was not committed when he came.
+  if (commit == group.commit_seen && group.raft.role() == group.role_seen) return;
   while (!group.waiters.empty() && group.waiters.front().last <= commit) {
     commit_.stages().commit_ns.record(io_.now_ns() - group.waiters.front().taken_ns);
     answer(group.waiters.front(), Errc::kOk, kNoNode);

@@ -299,7 +299,11 @@ void Shard::look_after(Group& group) {
   outbox.clear();
 
   if (raft.role() == raft::Role::kLeader) {
-    for (const auto& link : links_) link->want(group);
+    // A group is visited for many reasons (its write is done, a follower answered), few of which leave
+    // something to send.
+    for (const auto& link : links_) {
+      if (raft.append_due(link->peer())) link->want(group);
+    }
   }
   client_side_.on_progress(group);
 }

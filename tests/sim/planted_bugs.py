@@ -415,8 +415,10 @@ PROGRESS = (
         (
             Edit(
                 RAFT + "leader.cc",
-                "  if (progress->empty_request_due()) return plan_empty(prev_index);\n",
-                "  if (progress->empty_request_due()) return plan_empty(trimmed);\n",
+                "    case Due::kEmpty:\n"
+                "      return plan_empty(progress->next_index().prev());\n",
+                "    case Due::kEmpty:\n"
+                "      return plan_empty(log_.first_index().prev());\n",
             ),
         ),
         LIVENESS,
