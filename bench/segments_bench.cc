@@ -49,6 +49,7 @@ class MemoryDisk {
       case Kind::kCreate:
         files_[step.name];
         break;
+      case Kind::kAllocate:
       case Kind::kZeroFill:
         files_[step.name].resize(step.offset + step.size_bytes);
         break;

@@ -120,8 +120,9 @@ void FilePlan::step_failed_no_space() {
   out_of_space_ = true;
   const bool syncing = kind_ == Kind::kSyncFile || kind_ == Kind::kSyncDirectory;
   if (syncing && task_ == Task::kMake) {
-    // What of the zeros reached the disk is not known any more: write them all again.
+    // What reached the disk is not known any more: allocate and write the zeros all again.
     unfinished_->zeroed_bytes = 0;
+    unfinished_->allocated = unfinished_->zeros_suffice = false;
   } else {
     SLUICE_CHECK(!syncing);  // a failed sync is final (S35)
   }
@@ -166,13 +167,21 @@ FilePlan::Event FilePlan::sync_done() {
   return Event::kSynced;
 }
 
+void FilePlan::skip_zeros() {
+  if (unfinished_ && unfinished_->allocated) unfinished_->zeros_suffice = true;
+}
+
 // --- make --------------------------------------------------------------------------------------
 
 FileStep FilePlan::make_step() {
   if (!unfinished_) unfinished_ = Unfinished{.number = next_spare_number_++};
   const std::string name = unfinished_spare_name(unfinished_->number);
   if (!unfinished_->created) return {.kind = Kind::kCreate, .name = name};
-  if (const std::uint64_t done = unfinished_->zeroed_bytes; done < options_.segment_bytes) {
+  if (!unfinished_->allocated) {
+    return {.kind = Kind::kAllocate, .name = name, .size_bytes = options_.segment_bytes};
+  }
+  const std::uint64_t done = unfinished_->zeroed_bytes;
+  if (done < options_.segment_bytes && !unfinished_->zeros_suffice) {
     return {.kind = Kind::kZeroFill,
             .name = name,
             .offset = done,
@@ -186,7 +195,9 @@ FilePlan::Event FilePlan::make_done() {
   Unfinished& made = *unfinished_;
   if (!made.created) {
     made.created = true;
-  } else if (made.zeroed_bytes < options_.segment_bytes) {
+  } else if (!made.allocated) {
+    made.allocated = true;
+  } else if (kind_ == Kind::kZeroFill) {
     made.zeroed_bytes += std::min(kZeroFillBytesMax, options_.segment_bytes - made.zeroed_bytes);
   } else if (!made.synced) {
     made.synced = true;

@@ -8,7 +8,8 @@
 //            memory alone, and a power failure that took it and kept that of the next segment
 //            would leave a gap in the epochs, which passes for a lost file)
 //   sync     sync found segments...                  left: nothing changed
-//   make     create spare-N.tmp, zeros..., sync      left: spare-N.tmp: rubbish
+//   make     create spare-N.tmp, allocate, zeros     left: spare-N.tmp: rubbish
+//            (maybe not to the end), sync,
 //            rename to spare-N                       left: either name, both harmless
 //   prepare  header into spare-N, sync               left: spare-N, with or without a header
 //            rename to EPOCH.segment, sync directory left: either name. Under the new one the
@@ -62,6 +63,8 @@ class FilePlan {
   };
   [[nodiscard]] Event step_done();
 
+  /// SegmentLog::skip_zeros().
+  void skip_zeros();
   void step_failed_no_space();
   void retry_steps() { out_of_space_ = stalled_ = false; }
   [[nodiscard]] bool out_of_space() const { return out_of_space_; }
@@ -76,6 +79,8 @@ class FilePlan {
   struct Unfinished {
     std::uint64_t number = 0;
     bool created = false;
+    bool allocated = false;  // or cannot be
+    bool zeros_suffice = false;
     std::uint64_t zeroed_bytes = 0;
     bool synced = false;
   };

@@ -136,6 +136,9 @@ class Io {
   /// durable: RWF_DSYNC, the bytes are on stable storage at completion.
   virtual void write(Completion& completion, Handle file, std::span<const std::byte> bytes,
                      std::uint64_t offset, bool durable) = 0;
+  /// Makes the file `size_bytes` long, with blocks of its own that read as zeros (fallocate(2)).
+  /// -EOPNOTSUPP where the filesystem cannot. Not durable before a sync.
+  virtual void allocate(Completion& completion, Handle file, std::uint64_t size_bytes) = 0;
   /// fdatasync, or fsync for a directory.
   virtual void sync(Completion& completion, Handle file) = 0;
   virtual void rename(Completion& completion, const char* from, const char* to) = 0;

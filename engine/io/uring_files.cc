@@ -1,4 +1,4 @@
-// Files of UringIo: open, read, write, sync, rename, unlink.
+// Files of UringIo: open, read, write, allocate, sync, rename, unlink.
 #include <fcntl.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -56,6 +56,12 @@ void UringIo::write(Completion& completion, Handle file, std::span<const std::by
   io_uring_prep_write(&sqe, descriptor(file), bytes.data(), transfer_size(bytes.size()), offset);
   // Counted per write, unlike a following fdatasync: no other write's pages are waited for.
   if (durable) sqe.rw_flags = RWF_DSYNC;
+  name(sqe, completion);
+}
+
+void UringIo::allocate(Completion& completion, Handle file, std::uint64_t size_bytes) {
+  io_uring_sqe& sqe = begin(completion, Kind::kPlain);
+  io_uring_prep_fallocate(&sqe, descriptor(file), 0, 0, static_cast<off_t>(size_bytes));
   name(sqe, completion);
 }
 

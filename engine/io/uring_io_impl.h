@@ -56,6 +56,7 @@ class UringIo final : public Io {
   void write(Completion& completion, Handle file, std::span<const std::byte> bytes,
              std::uint64_t offset, bool durable) override;
   void sync(Completion& completion, Handle file) override;
+  void allocate(Completion& completion, Handle file, std::uint64_t size_bytes) override;
   void rename(Completion& completion, const char* from, const char* to) override;
   void unlink(Completion& completion, const char* path) override;
 

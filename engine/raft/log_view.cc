@@ -7,9 +7,13 @@
 namespace sluice::raft {
 
 LogView::LogView(Index prev_index, Term prev_term)
-    : prev_index_(prev_index), prev_term_(prev_term), last_index_(prev_index) {}
+    : prev_index_(prev_index), prev_term_(prev_term), last_index_(prev_index) {
+  note_newest();
+}
 
-Term LogView::last_term() const { return runs_.empty() ? prev_term_ : runs_.back().term; }
+void LogView::note_newest() {
+  newest_ = runs_.empty() ? Run{last_index_.next(), prev_term_} : runs_.back();
+}
 
 std::size_t LogView::run_of(Index index) const {
   // Most questions are about the newest entries.
@@ -21,6 +25,7 @@ std::size_t LogView::run_of(Index index) const {
 }
 
 std::optional<Term> LogView::term_at(Index index) const {
+  if (index >= newest_.first && index <= last_index_) return newest_.term;
   if (index == prev_index_) return prev_term_;
   if (index < prev_index_ || index > last_index_) return std::nullopt;
   return runs_[run_of(index)].term;
@@ -29,7 +34,10 @@ std::optional<Term> LogView::term_at(Index index) const {
 void LogView::append(Term term, std::uint64_t count) {
   SLUICE_CHECK(count > 0);
   SLUICE_CHECK(term >= last_term());
-  if (runs_.empty() || runs_.back().term != term) runs_.push_back({last_index_.next(), term});
+  if (runs_.empty() || newest_.term != term) {
+    runs_.push_back({last_index_.next(), term});
+    note_newest();
+  }
   last_index_ = last_index_ + count;
 }
 
@@ -38,6 +46,7 @@ void LogView::truncate_from(Index from) {
   SLUICE_CHECK(from <= last_index_.next());
   while (!runs_.empty() && runs_.back().first >= from) runs_.pop_back();
   last_index_ = from.prev();
+  note_newest();
 }
 
 void LogView::trim_to(Index first) {
@@ -55,6 +64,7 @@ void LogView::trim_to(Index first) {
   } else {
     runs_.front().first = first;
   }
+  note_newest();
 }
 
 Index LogView::last_index_with_term_at_most(Index index, Term term) const {

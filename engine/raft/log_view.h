@@ -25,15 +25,10 @@ class LogView {
 
   [[nodiscard]] Index first_index() const { return prev_index_.next(); }
   [[nodiscard]] Index last_index() const { return last_index_; }
-  [[nodiscard]] Term last_term() const;
+  [[nodiscard]] Term last_term() const { return newest_.term; }
 
   /// Term at `index`; nothing outside [first_index - 1, last_index].
   [[nodiscard]] std::optional<Term> term_at(Index index) const;
-
-  /// Fetches the newest run.
-  void prefetch() const {
-    if (!runs_.empty()) __builtin_prefetch(&runs_.back());
-  }
 
   /// Appends `count` entries of `term`. Preconditions: count > 0, term >= last_term().
   void append(Term term, std::uint64_t count);
@@ -55,11 +50,15 @@ class LogView {
   };
   /// Which run holds `index`. Precondition: first_index <= index <= last_index.
   [[nodiscard]] std::size_t run_of(Index index) const;
+  void note_newest();
 
   Index prev_index_;
   Term prev_term_;
   Index last_index_;
   std::vector<Run> runs_;  // ordered by first and by term
+  // A copy of the newest run, for almost every question is about it, and the runs of one group of
+  // thousands are in no cache. Without a run: of prev_term_, behind the log's end.
+  Run newest_;
 };
 
 }  // namespace sluice::raft

@@ -187,7 +187,6 @@ class Raft {
       __builtin_prefetch(bytes + sizeof peer - 1);
     }
     uncommitted_.prefetch();
-    log_.prefetch();
   }
 
  private:

@@ -14,7 +14,7 @@ constexpr std::uint64_t kZerosGrantedMax = 8u << 20;
 using Kind = segments::FileStep::Kind;
 
 bool needs_file(Kind kind) {
-  return kind == Kind::kZeroFill || kind == Kind::kSyncFile || kind == Kind::kWriteHeader;
+  return kind == Kind::kAllocate || kind == Kind::kZeroFill || kind == Kind::kSyncFile || kind == Kind::kWriteHeader;
 }
 
 /// Epoch of a segment's file name, if it is one.
@@ -83,6 +83,9 @@ void FileSteps::begin() {
       close_step_file();
       io_.open(opened_, from_path_.c_str(), {.create = true, .exclusive = true, .direct = direct_});
       break;
+    case Kind::kAllocate:
+      io_.allocate(done_, step_file_, step_->size_bytes);
+      break;
     case Kind::kZeroFill:
       continue_zero_fill();
       break;
@@ -150,11 +153,19 @@ void FileSteps::hurry(bool wanted) {
   if (wanted && std::exchange(zeros_wait_, false) && !stopping_) continue_zero_fill();
 }
 
+void FileSteps::skip_zeros() {
+  if (!can_allocate_ || stopping_ || !step_ || step_->kind != Kind::kZeroFill) return;
+  log_.skip_zeros();
+  skip_zeros_ = true;
+  // One more piece: the step ends with it, in its completion's handler like every other.
+  if (std::exchange(zeros_wait_, false)) continue_zero_fill();
+}
+
 void FileSteps::continue_zero_fill() {
   const std::uint64_t left = step_->size_bytes - zero_filled_;
   const auto piece = zeros_.span().first(
       static_cast<std::size_t>(std::min<std::uint64_t>(left, zeros_.size_bytes())));
-  if (!hurry_ && zeros_granted_ < piece.size()) {
+  if (!hurry_ && !skip_zeros_ && zeros_granted_ < piece.size()) {
     zeros_wait_ = true;
     return;
   }
@@ -165,6 +176,10 @@ void FileSteps::continue_zero_fill() {
 void FileSteps::on_done(std::int32_t result) {
   ++completions_;
   if (stopping_) return;
+  if (step_->kind == Kind::kAllocate && (result == -EOPNOTSUPP || result == -ENOSYS)) {
+    can_allocate_ = false;
+    return finish();
+  }
   if (result < 0) {
     fail(-result);
     return;
@@ -177,7 +192,8 @@ void FileSteps::on_done(std::int32_t result) {
       return;
     }
     zero_filled_ += static_cast<std::uint64_t>(result);
-    if (zero_filled_ < step_->size_bytes) {
+    zeros_written_ += static_cast<std::uint64_t>(result);
+    if (zero_filled_ < step_->size_bytes && !skip_zeros_) {
       continue_zero_fill();
       return;
     }
@@ -217,6 +233,7 @@ void FileSteps::finish() {
     if (const auto epoch = epoch_of(step_->name)) retire_file(*epoch);
   }
   step_.reset();
+  skip_zeros_ = false;
   log_.step_done();
   events_.on_step_done();
 }

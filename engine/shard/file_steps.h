@@ -43,6 +43,11 @@ class FileSteps {
   /// Whether somebody waits for the segment: its zeros are then written as fast as the disk takes
   /// them.
   void hurry(bool wanted);
+  /// The segment is needed soon, and sooner than its zeros are written: what is still without them is
+  /// left as the filesystem allocated it. (A disk at its limit writes half as much if each byte is
+  /// preceded by a zero, and the log stands still for the zeros of half a segment.) Where it cannot
+  /// allocate, nothing is left out.
+  void skip_zeros();
 
   /// Once per tick: tries again what lacked descriptors, closes what was retired.
   void tick();
@@ -50,6 +55,7 @@ class FileSteps {
   [[nodiscard]] bool in_flight() const { return done_.pending() || opened_.pending(); }
   /// Operations that ended so far: a long step (zeros for a whole segment) is many.
   [[nodiscard]] std::uint64_t completions() const { return completions_; }
+  [[nodiscard]] std::uint64_t zeros_written() const { return zeros_written_; }  // bytes, so far
   /// No further operation is begun.
   void stop() { stopping_ = true; }
 
@@ -85,8 +91,11 @@ class FileSteps {
   io::Handle directory_file_ = io::Handle::kNone;
   std::uint64_t zero_filled_ = 0;  // of the current kZeroFill
   std::uint64_t zeros_granted_ = 0;
+  std::uint64_t zeros_written_ = 0;
   bool zeros_wait_ = false;  // for a grant
   bool hurry_ = false;
+  bool can_allocate_ = true;
+  bool skip_zeros_ = false;  // of the current kZeroFill
   bool opening_directory_ = false;
   bool stopping_ = false;
   bool retry_ = false;  // an open lacked descriptors or memory (S51)

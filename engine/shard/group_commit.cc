@@ -56,6 +56,7 @@ GroupCommit::Room GroupCommit::find_room(std::size_t size_bytes) {
   if (const auto opened = log_.open_chunk(buffer); !opened) {
     tail_.abandon();
     files_.hurry(true);
+    skip_zeros_in_need();
     files_.pump();
     full_ = full_ || log_.out_of_space();
     return log_.out_of_space() ? Room::kNoSpace : Room::kLater;
@@ -170,6 +171,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   }
   counters_.bytes_written += write.chunk.bytes.size();
   files_.grant_zeros(kZerosPerByte * write.chunk.bytes.size());
+  skip_zeros_in_need();
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
   if (write.submitted_ns != 0) stages_.disk_ns.record(io_.now_ns() - write.submitted_ns);
@@ -184,6 +186,14 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   }
   sync_if_due();
   events_.on_chunks_stable(stable_seq());
+}
+
+/// The zeros are late when three quarters of the segment are used: the disk is at its limit. The rest
+/// of it is for making the next one ready. Not for the first segment of a process: nothing is written
+/// beside it, and all that comes goes into it.
+void GroupCommit::skip_zeros_in_need() {
+  if (!log_.has_active()) return;
+  if (log_.active_bytes_left() < options_.segments.segment_bytes / 4) files_.skip_zeros();
 }
 
 void GroupCommit::on_sync_due(std::int32_t) {

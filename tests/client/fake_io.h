@@ -76,6 +76,7 @@ class FakeIo final : public io::Io {
   void write(io::Completion&, io::Handle, std::span<const std::byte>, std::uint64_t,
              bool) override {}
   void sync(io::Completion&, io::Handle) override {}
+  void allocate(io::Completion&, io::Handle, std::uint64_t) override {}
   void rename(io::Completion&, const char*, const char*) override {}
   void unlink(io::Completion&, const char*) override {}
   Result<io::Handle> listen(const io::Endpoint&, int&) override { return fail(Errc::kIo); }

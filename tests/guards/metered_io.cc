@@ -112,6 +112,11 @@ void MeteredIo::sync(io::Completion& completion, io::Handle file) {
   inner_.sync(relay(completion), file);
 }
 
+void MeteredIo::allocate(io::Completion& completion, io::Handle file, std::uint64_t size_bytes) {
+  const Outside outside;
+  inner_.allocate(relay(completion), file, size_bytes);
+}
+
 void MeteredIo::rename(io::Completion& completion, const char* from, const char* to) {
   const Outside outside;
   inner_.rename(relay(completion), from, to);

@@ -37,6 +37,7 @@ class MeteredIo final : public io::Io {
   void write(io::Completion& completion, io::Handle file, std::span<const std::byte> bytes,
              std::uint64_t offset, bool durable) override;
   void sync(io::Completion& completion, io::Handle file) override;
+  void allocate(io::Completion& completion, io::Handle file, std::uint64_t size_bytes) override;
   void rename(io::Completion& completion, const char* from, const char* to) override;
   void unlink(io::Completion& completion, const char* path) override;
 

@@ -1,6 +1,7 @@
 // Files of uring_io: what reaches the disk, what comes back, and how failures look.
 #include <algorithm>
 #include <cerrno>
+#include <sys/stat.h>
 
 #include "engine/io/buffer.h"
 #include "tests/io/fixture.h"
@@ -84,6 +85,23 @@ TEST_F(FilesTest, FailuresAreNegativeErrno) {
 
   const Handle file = open(path("file"), {.read_only = true});
   EXPECT_EQ(write(file, bytes_of("x"), 0), -EBADF);
+  io_->close(file);
+}
+
+TEST_F(FilesTest, AllocatedBlocksReadAsZerosAndAreTaken) {
+  const Handle file = open(path("file"));
+  Op op;
+  io_->allocate(op.completion, file, 1u << 20);
+  const std::int32_t result = await(op);
+  if (result == -EOPNOTSUPP) GTEST_SKIP() << "this file system cannot allocate";
+  ASSERT_EQ(result, 0);
+  struct stat status {};
+  ASSERT_EQ(::stat(path("file").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 1 << 20);
+  EXPECT_GE(status.st_blocks * 512, 1 << 20);
+  std::vector<std::byte> buffer(4096, std::byte{1});
+  EXPECT_EQ(read(file, buffer, (1u << 20) - 4096), 4096);
+  EXPECT_EQ(std::ranges::count(buffer, std::byte{0}), 4096);
   io_->close(file);
 }
 

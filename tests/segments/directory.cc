@@ -42,6 +42,9 @@ void apply_step(MemoryDisk& disk, const SegmentLog& log, const FileStep& step) {
     case FileStep::Kind::kCreate:
       disk.create(step.name);
       break;
+    case FileStep::Kind::kAllocate:
+      disk.write(disk.inode(step.name), 0, std::vector<std::byte>(step.size_bytes));
+      break;
     case FileStep::Kind::kZeroFill:
       disk.write(disk.inode(step.name), step.offset, std::vector<std::byte>(step.size_bytes));
       break;

@@ -17,6 +17,8 @@ std::string text(const FileStep& step) {
   switch (step.kind) {
     case Kind::kCreate:
       return "create " + step.name;
+    case Kind::kAllocate:
+      return "allocate " + step.name + " " + std::to_string(step.size_bytes);
     case Kind::kZeroFill:
       return "zero " + step.name + " " + std::to_string(step.offset) + "+" +
              std::to_string(step.size_bytes);
@@ -67,7 +69,8 @@ TEST_F(FilePlanTest, S33_S34_APreparedSegmentIsWholeSyncedAndNamedForGood) {
   FilePlan files = plan();
   EXPECT_EQ(all(files), Steps{});
   files.prepare(Epoch(1));
-  EXPECT_EQ(all(files), (Steps{"create spare-1.tmp", "zero spare-1.tmp 0+49152", "sync spare-1.tmp",
+  EXPECT_EQ(all(files), (Steps{"create spare-1.tmp", "allocate spare-1.tmp 49152",
+                               "zero spare-1.tmp 0+49152", "sync spare-1.tmp",
                                "rename spare-1.tmp spare-1", "header spare-1", "sync spare-1",
                                "rename spare-1 0000000000000001.segment", "sync .", "!"}));
 }
@@ -77,10 +80,31 @@ TEST_F(FilePlanTest, ZerosAreWrittenInPiecesOfAMebibyte) {
   FilePlan files = plan();
   files.prepare(Epoch(1));
   const Steps steps = all(files);
-  EXPECT_EQ(steps[1], "zero spare-1.tmp 0+1048576");
-  EXPECT_EQ(steps[2], "zero spare-1.tmp 1048576+1048576");
-  EXPECT_EQ(steps[3], "zero spare-1.tmp 2097152+4096");
-  EXPECT_EQ(steps[4], "sync spare-1.tmp");
+  EXPECT_EQ(steps[2], "zero spare-1.tmp 0+1048576");
+  EXPECT_EQ(steps[3], "zero spare-1.tmp 1048576+1048576");
+  EXPECT_EQ(steps[4], "zero spare-1.tmp 2097152+4096");
+  EXPECT_EQ(steps[5], "sync spare-1.tmp");
+}
+
+TEST_F(FilePlanTest, ZerosThatAreNotWaitedForAreLeftOutOfOneSpare) {
+  options_.segment_bytes = 3u << 20;
+  FilePlan files = plan();
+  files.skip_zeros();
+  files.prepare(Epoch(1));
+  (void)files.next_step();
+  files.skip_zeros();
+  (void)files.step_done();
+  EXPECT_EQ(text(*files.next_step()), "allocate spare-1.tmp 3145728");
+  files.skip_zeros();  // nothing is allocated yet: what is not zeroed may not even be there
+  (void)files.step_done();
+  EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+1048576");
+  files.skip_zeros();
+  (void)files.step_done();
+  EXPECT_EQ(all(files), (Steps{"sync spare-1.tmp", "rename spare-1.tmp spare-1", "header spare-1",
+                               "sync spare-1", "rename spare-1 0000000000000001.segment", "sync .",
+                               "!"}));
+  files.prepare(Epoch(2));
+  EXPECT_EQ(all(files)[4], "zero spare-2.tmp 2097152+1048576") << "the next one gets them all";
 }
 
 TEST_F(FilePlanTest, TheHeaderNamesEpochAndBase) {
@@ -159,6 +183,12 @@ TEST_F(FilePlanTest, S36_AFullDiskStopsMakingAndGoesOnWhereItStopped) {
   files.retry_steps();
   EXPECT_EQ(text(*files.next_step()), "create spare-1.tmp");
   (void)files.step_done();
+  EXPECT_EQ(text(*files.next_step()), "allocate spare-1.tmp 3145728");
+  files.step_failed_no_space();
+  EXPECT_FALSE(files.next_step());
+  files.retry_steps();
+  EXPECT_EQ(text(*files.next_step()), "allocate spare-1.tmp 3145728");
+  (void)files.step_done();
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+1048576");
   (void)files.step_done();
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 1048576+1048576");
@@ -187,9 +217,14 @@ TEST_F(FilePlanTest, S36_OnAFullDiskARetiredSegmentStillBecomesTheNextOne) {
 TEST_F(FilePlanTest, S35_AFailedSyncOfZerosIsNotRepeatedWithoutWritingThemAgain) {
   FilePlan files = plan();
   files.prepare(Epoch(1));
-  while (text(*files.next_step()) != "sync spare-1.tmp") (void)files.step_done();
+  while (text(*files.next_step()) != "sync spare-1.tmp") {
+    files.skip_zeros();
+    (void)files.step_done();
+  }
   files.step_failed_no_space();
   files.retry_steps();
+  EXPECT_EQ(text(*files.next_step()), "allocate spare-1.tmp 49152");
+  (void)files.step_done();
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+49152");
 }
 

@@ -381,8 +381,9 @@ void World::begin_step() {
   step_ = log_->next_step();
   if (!step_) return;
   step_took_effect_ = false;
-  const bool needs_space =
-      step_->kind == FileStep::Kind::kCreate || step_->kind == FileStep::Kind::kZeroFill;
+  const bool needs_space = step_->kind == FileStep::Kind::kCreate ||
+                           step_->kind == FileStep::Kind::kAllocate ||
+                           step_->kind == FileStep::Kind::kZeroFill;
   if (needs_space && random_.one_in(10)) {
     ++counts_.full_disks;
     log_->step_failed_no_space();

@@ -285,6 +285,14 @@ void Disk::store(File& file, std::span<const std::byte> bytes, std::uint64_t off
   }
 }
 
+std::int32_t Disk::allocate(FileId id, std::uint64_t size_bytes) {
+  if (!can_allocate) return -EOPNOTSUPP;
+  File& file = *files_[id];
+  if (!make_room(file, size_bytes)) return -ENOSPC;
+  file.size = std::max(file.size, size_bytes);
+  return 0;
+}
+
 Disk::WriteId Disk::begin_write(FileId file, std::span<const std::byte> bytes, std::uint64_t offset,
                                 bool durable) {
   Write write;

@@ -64,6 +64,8 @@ class Disk {
 
   [[nodiscard]] std::int32_t read(FileId file, std::span<std::byte> buffer, std::uint64_t offset);
 
+  /// Makes the file so long, with blocks of its own that read as zeros: 0 or -errno. Durable by a sync.
+  [[nodiscard]] std::int32_t allocate(FileId file, std::uint64_t size_bytes);
   /// A write is on its way from begin_write() to end_write(); a crash in between leaves any of it.
   /// `bytes` must stay as they are until then: end_write() says if they did not (*changed).
   using WriteId = std::uint64_t;
@@ -89,6 +91,7 @@ class Disk {
   // --- what goes wrong ------------------------------------------------------------------------
 
   DiskFaults faults;
+  bool can_allocate = true;
   /// Blocks that may be in use; above it writes that need new ones fail with ENOSPC.
   std::uint64_t capacity_pages = ~std::uint64_t{0};
   [[nodiscard]] std::uint64_t pages_in_use() const { return pages_in_use_; }

@@ -501,6 +501,25 @@ TEST(SimDisk, S36_AFullDiskTakesWhatFitsThenNothingNew) {
   EXPECT_EQ(b.disk.pages_in_use(), 5u);
 }
 
+TEST(SimDisk, AllocatedBlocksAreZerosAndDurableAfterASync) {
+  Bench b(1);
+  const auto file = b.durable_file("/f", 1);
+  b.disk.capacity_pages = b.disk.pages_in_use() + 2;
+  EXPECT_EQ(b.disk.allocate(file, 4 * kPage), -ENOSPC);
+  EXPECT_EQ(b.disk.size("/f"), kPage) << "all or nothing";
+  EXPECT_EQ(b.disk.allocate(file, 3 * kPage), 0);
+  Bytes buffer(kPage);
+  EXPECT_EQ(b.disk.read(file, buffer, 2 * kPage), static_cast<std::int32_t>(kPage));
+  EXPECT_EQ(buffer, Bytes(kPage));
+  EXPECT_EQ(b.disk.read(file, buffer, 0), static_cast<std::int32_t>(kPage));
+  EXPECT_EQ(buffer, pattern(0xA, kPage)) << "what was there stays";
+  EXPECT_FALSE(b.disk.is_durable("/f", kPage, 2 * kPage));
+  b.sync(file);
+  EXPECT_TRUE(b.disk.is_durable("/f", kPage, 2 * kPage));
+  b.disk.can_allocate = false;
+  EXPECT_EQ(b.disk.allocate(file, 3 * kPage), -EOPNOTSUPP);
+}
+
 TEST(SimDisk, S40_AMisdirectedWriteLandsWholeAtAnotherPlaceOfTheFile) {
   std::set<std::size_t> places;
   for (std::uint64_t seed = 0; seed < kSeeds; ++seed) {

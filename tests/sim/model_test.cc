@@ -263,12 +263,15 @@ TEST(SimIo, AProgramWritesReadsAndNamesFiles) {
     io.read(op.completion, file, buffer, 100);
     EXPECT_EQ(op.wait(io), 5000);
     EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), buffer.begin()));
+    io.allocate(op.completion, file, 8192);
+    EXPECT_EQ(op.wait(io), 0);
+    EXPECT_EQ(io.file_size("/d/a", error), 8192u);
     io.sync(op.completion, file);
     EXPECT_EQ(op.wait(io), 0);
     io.close(file);
     io.rename(op.completion, "/d/a", "/d/b");
     EXPECT_EQ(op.wait(io), 0);
-    EXPECT_EQ(io.file_size("/d/b", error), 5100u);
+    EXPECT_EQ(io.file_size("/d/b", error), 8192u);
     EXPECT_EQ(io.list_directory("/d", error), std::vector<std::string>{"b"});
     io.unlink(op.completion, "/d/b");
     EXPECT_EQ(op.wait(io), 0);

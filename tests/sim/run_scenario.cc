@@ -89,6 +89,7 @@ class Run {
       machine->times.durable_write = Time{scenario_.disk_us} * kUs;
       machine->times.sync = 2 * machine->times.durable_write;
       machine->disk = std::make_unique<Disk>(world_.random_for("disk", i));
+      machine->disk->can_allocate = world_.random_for("allocate", i).below(4) != 0;
       machines_.push_back(std::move(machine));
     }
     for (std::size_t i = 0; i < machines_.size(); ++i) {

@@ -198,6 +198,7 @@ void SimIo::cancel(io::Completion& completion) {
     case Kind::kOpen:
     case Kind::kRead:
     case Kind::kWrite:
+    case Kind::kAllocate:
     case Kind::kSync:
     case Kind::kRename:
     case Kind::kUnlink:
@@ -272,6 +273,12 @@ void SimIo::write(io::Completion& completion, io::Handle file, std::span<const s
   op.durable = durable;
 }
 
+void SimIo::allocate(io::Completion& completion, io::Handle file, std::uint64_t size_bytes) {
+  Op& op = begin(completion, Kind::kAllocate);
+  op.handle = file;
+  op.offset = size_bytes;
+}
+
 void SimIo::sync(io::Completion& completion, io::Handle file) {
   begin(completion, Kind::kSync).handle = file;
 }
@@ -327,6 +334,8 @@ void SimIo::dispatch(Op& op) {
       if (on_two_files && disk_.files_written_durably() > 1) on_two_files();
       return on_disk(op, op.durable ? times.durable_write : times.write, &SimIo::do_write);
     }
+    case Kind::kAllocate:
+      return on_disk(op, times.name, &SimIo::do_allocate);
     case Kind::kSync: {
       const auto& file = std::get<Process::FileHandle>(process_.handle(op.handle));
       op.disk_id = disk_.begin_sync(file.file);
@@ -376,6 +385,10 @@ void SimIo::do_write(Op& op) {
 }
 
 void SimIo::do_sync(Op& op) { finish(op, disk_.end_sync(std::exchange(op.disk_id, 0))); }
+void SimIo::do_allocate(Op& op) {
+  const auto& file = std::get<Process::FileHandle>(process_.handle(op.handle));
+  finish(op, disk_.allocate(file.file, op.offset));
+}
 void SimIo::do_rename(Op& op) { finish(op, disk_.rename(op.path, op.path_to)); }
 void SimIo::do_unlink(Op& op) { finish(op, disk_.unlink(op.path)); }
 

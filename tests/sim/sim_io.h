@@ -35,6 +35,7 @@ class SimIo final : public io::Io {
             std::uint64_t offset) override;
   void write(io::Completion& completion, io::Handle file, std::span<const std::byte> bytes,
              std::uint64_t offset, bool durable) override;
+  void allocate(io::Completion& completion, io::Handle file, std::uint64_t size_bytes) override;
   void sync(io::Completion& completion, io::Handle file) override;
   void rename(io::Completion& completion, const char* from, const char* to) override;
   void unlink(io::Completion& completion, const char* path) override;
@@ -61,7 +62,7 @@ class SimIo final : public io::Io {
 
  private:
   enum class Kind : std::uint8_t {
-    kTimer, kWake, kOpen, kRead, kWrite, kSync, kRename, kUnlink, kAccept, kConnect, kRecv, kSend
+    kTimer, kWake, kOpen, kRead, kWrite, kAllocate, kSync, kRename, kUnlink, kAccept, kConnect, kRecv, kSend
   };
   class SimWaker;
   struct Op {
@@ -103,6 +104,7 @@ class SimIo final : public io::Io {
   void do_read(Op& op);
   void do_write(Op& op);
   void do_sync(Op& op);
+  void do_allocate(Op& op);
   void do_rename(Op& op);
   void do_unlink(Op& op);
   void do_accept(Op& op);
