@@ -42,11 +42,16 @@ Result<DirectoryIdentity> read_copy(io::Io& io, const std::string& path, int& er
 }
 
 /// Writes one copy under a temporary name, syncs it and renames it: a crash leaves the old copy or
-/// the new one. Returns 0 or -errno.
+/// the new one. Always into a file of its own: a start that was killed may have left one of this name
+/// with its write still under way, which would land in the copy after all, and the next start find two
+/// copies that contradict each other (S34). Returns 0 or -errno.
 std::int32_t write_copy(io::Io& io, const std::string& path, const DirectoryIdentity& identity) {
   const std::string temporary = path + ".tmp";
-  const auto handle =
-      run_blocking(io, [&](io::Completion& c) { io.open(c, temporary.c_str(), {.create = true}); });
+  const auto gone = run_blocking(io, [&](io::Completion& c) { io.unlink(c, temporary.c_str()); });
+  if (gone < 0 && gone != -ENOENT) return gone;
+  const auto handle = run_blocking(io, [&](io::Completion& c) {
+    io.open(c, temporary.c_str(), {.create = true, .exclusive = true});
+  });
   if (handle < 0) return handle;
   const auto file = static_cast<io::Handle>(handle);
   std::array<std::byte, kIdentityBytes> block{};
