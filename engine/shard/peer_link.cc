@@ -140,6 +140,7 @@ void PeerLink::on_closing(Connection&) {
   while (!probes_.empty()) probes_.pop_front();
   vote_requests_.clear();
   read_for_ = nullptr;
+  if (Group* group = std::exchange(passed_over_, nullptr)) group->links_wanted &= ~options_.bit;
   back_off();
   if (std::exchange(up_, false)) events_.on_link_down(options_.peer);
 }
@@ -213,14 +214,20 @@ void PeerLink::gather_requests() {
   slices_.clear();
   frame_batch_bytes_ = 0;
   frame_last_ = {};
-  // First the group for which something was read from disk: another one that needs a read would
-  // take the window before these bytes were sent, and so on for ever (S25). Its own next read waits
-  // for its turn among the others, or theirs would never come.
-  if (Group* group = std::exchange(read_for_, nullptr)) {
-    may_read_ = false;
+  // Three kinds of groups want the frame, and none may keep it from another for ever (S25). No read
+  // begins before the second is served: it would take the window before its bytes were sent.
+  may_read_ = false;
+  // First one whose batch did not fit into the last frame: behind those that are read for, it might
+  // never fit.
+  if (Group* group = std::exchange(passed_over_, nullptr)) {
+    group->links_wanted &= ~options_.bit;
     if (gather(*group) != Gathered::kDone) want(*group);
-    may_read_ = true;
   }
+  // Then one that was read for. Its own next read waits for its turn among the others.
+  if (Group* group = std::exchange(read_for_, nullptr)) {
+    if (gather(*group) != Gathered::kDone) want(*group);
+  }
+  may_read_ = true;
   for (std::size_t left = wanted_.size(); left > 0; --left) {
     prefetch_next(0, left, [this](std::size_t at) { return wanted_[at]; });
     Group& group = *wanted_.front();
@@ -228,9 +235,13 @@ void PeerLink::gather_requests() {
     group.links_wanted &= ~options_.bit;
     const Gathered gathered = gather(group);
     if (gathered == Gathered::kDone) continue;
+    if (gathered == Gathered::kFull) {
+      passed_over_ = &group;
+      group.links_wanted |= options_.bit;
+      break;
+    }
     // To the end of the queue: a group with much to send must not starve the others.
     want(group);
-    if (gathered == Gathered::kFull) break;
   }
 }
 

@@ -140,6 +140,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   std::array<ReadWindow, 2> windows_;
   Group* reading_for_ = nullptr;  // whose batches are being read
   Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
+  Group* passed_over_ = nullptr;  // wanted, not in wanted_: what it has did not fit into the last frame
   bool may_read_ = true;          // the group that is asked may have a read started
 
   Ring<Group*> wanted_;

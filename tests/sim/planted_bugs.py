@@ -700,6 +700,20 @@ STORAGE = (
         ),
     ),
     PlantedBug(
+        "read-window-filled-before-it-was-sent",
+        ("own",),
+        "The next read for a follower goes into the window whose batches were put into the frame "
+        "that is being made: other bytes leave than were checked.",
+        (
+            Edit(
+                SHARD + "peer_link.cc",
+                "  return window.idle() && std::ranges::find(slices_, &window, &Slice::window) == "
+                "slices_.end();\n",
+                "  return window.idle();\n",
+            ),
+        ),
+    ),
+    PlantedBug(
         "trim-applied-before-it-is-committed",
         ("own",),
         "A trim takes effect when it is on this node's disk: entries go by a request that may "
