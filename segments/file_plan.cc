@@ -125,6 +125,8 @@ void FilePlan::step_failed_no_space() {
     unfinished_->allocated = unfinished_->zeros_suffice = false;
   } else {
     SLUICE_CHECK(!syncing);  // a failed sync is final (S35)
+    // Zeros found no space: then what was allocated is not there, and has to be written after all.
+    if (kind_ == Kind::kZeroFill) unfinished_->zeros_suffice = false;
   }
   // A half-made spare waits without holding up the others: retiring frees space.
   if (task_ == Task::kMake) {

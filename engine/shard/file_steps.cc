@@ -176,7 +176,9 @@ void FileSteps::continue_zero_fill() {
 void FileSteps::on_done(std::int32_t result) {
   ++completions_;
   if (stopping_) return;
-  if (step_->kind == Kind::kAllocate && (result == -EOPNOTSUPP || result == -ENOSYS)) {
+  // Not every filesystem can, and each says so in its own way. What else is wrong shows in the zeros.
+  const bool space = result == -ENOSPC || result == -EDQUOT;
+  if (step_->kind == Kind::kAllocate && result < 0 && !space && result != -EIO) {
     can_allocate_ = false;
     return finish();
   }
@@ -244,6 +246,7 @@ void FileSteps::fail(int error) {
   const bool no_space = !syncs && (error == ENOSPC || error == EDQUOT);
   const std::string what = from_path_;
   step_.reset();
+  skip_zeros_ = false;
   if (no_space) {
     log_.step_failed_no_space();
     events_.on_step_done();

@@ -200,6 +200,19 @@ TEST_F(FilePlanTest, S36_AFullDiskStopsMakingAndGoesOnWhereItStopped) {
   EXPECT_EQ(all(files).back(), "!");
 }
 
+TEST_F(FilePlanTest, S36_ZerosThatFoundNoSpaceAreNotLeftOut) {
+  options_.segment_bytes = 2u << 20;
+  FilePlan files = plan();
+  files.prepare(Epoch(1));
+  while (files.next_step()->kind != Kind::kZeroFill) (void)files.step_done();
+  files.skip_zeros();
+  files.step_failed_no_space();
+  files.retry_steps();
+  EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+1048576");
+  (void)files.step_done();
+  EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 1048576+1048576");
+}
+
 // S36: trimming must help even when not a byte is left.
 TEST_F(FilePlanTest, S36_OnAFullDiskARetiredSegmentStillBecomesTheNextOne) {
   FilePlan files = plan();
