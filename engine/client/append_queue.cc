@@ -1,6 +1,7 @@
 #include "engine/client/append_queue.h"
 
 #include <algorithm>
+#include <bit>
 
 #include "wire/check.h"
 
@@ -31,6 +32,7 @@ constexpr std::uint64_t kLateNs = 50'000'000;
 constexpr std::size_t kSendBytesMax = 4u << 20;
 constexpr std::size_t kSendPiecesMax = 1000;
 constexpr std::size_t kLanesKept = 4096;  // above it, lanes that rest for kLaneRestNs are forgotten
+constexpr std::size_t kPlainLanesMax = 65'536;
 constexpr std::uint64_t kLaneRestNs = 10'000'000'000;
 constexpr std::uint64_t kSweepNs = 1'000'000'000;
 
@@ -96,14 +98,26 @@ void AppendQueue::refuse_at_once(std::uint64_t tag, const AppendOptions& options
 
 Lane& AppendQueue::lane_of(const LaneKey& key) {
   if (last_lane_ && last_lane_->key == key) return *last_lane_;
+  Lane** const plain = plain_lane(key);
+  if (plain != nullptr && *plain != nullptr) return *(last_lane_ = *plain);
   auto& lane = lanes_[key];
   if (!lane) {
     lane = std::make_unique<Lane>();
     lane->key = key;
     lane->group = &router_.group(key.group);
   }
+  if (plain != nullptr) *plain = lane.get();
   last_lane_ = lane.get();
   return *lane;
+}
+
+/// Where the lane of a group's entries without a producer is noted; nullptr for other lanes, and for
+/// groups of so high a number that a table of them would be too large.
+Lane** AppendQueue::plain_lane(const LaneKey& key) {
+  const std::size_t group = key.group.value();
+  if (key.producer != kNoProducer || key.node != kNoNode || group >= kPlainLanesMax) return nullptr;
+  if (group >= plain_lanes_.size()) plain_lanes_.resize(std::bit_ceil(group + 1));
+  return &plain_lanes_[group];
 }
 
 void AppendQueue::forget_idle_lanes(std::uint64_t now_ns) {
@@ -114,7 +128,10 @@ void AppendQueue::forget_idle_lanes(std::uint64_t now_ns) {
   last_lane_ = nullptr;
   std::erase_if(lanes_, [&](const auto& item) {
     const Lane& lane = *item.second;
-    return lane.batches.empty() && !lane.placed() && lane.used_ns + kLaneRestNs < now_ns;
+    const bool idle =
+        lane.batches.empty() && !lane.placed() && lane.used_ns + kLaneRestNs < now_ns;
+    if (Lane** const plain = idle ? plain_lane(lane.key) : nullptr) *plain = nullptr;
+    return idle;
   });
 }
 

@@ -67,6 +67,7 @@ class AppendQueue {
 
   // Gathering.
   Lane& lane_of(const LaneKey& key);
+  [[nodiscard]] Lane** plain_lane(const LaneKey& key);
   void forget_idle_lanes(std::uint64_t now_ns);
   AppendBatch& open_batch(Lane& lane, Sequence first, AppendBatch* before, std::size_t hint_bytes);
   void gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
@@ -127,6 +128,7 @@ class AppendQueue {
   std::unordered_map<LaneKey, std::unique_ptr<Lane>, LaneKeyHash> lanes_;
   std::vector<std::unique_ptr<Lane>> left_behind_;
   Lane* last_lane_ = nullptr;  // of the last append()
+  std::vector<Lane*> plain_lanes_;  // by group: without producer or node, what most append to
   Places fresh_;               // appended to since the last flush()
   Places waiting_;             // for a route, or for retry_at_ns
   IntrusiveList<Lane, &Lane::active> active_;

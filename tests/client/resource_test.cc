@@ -60,6 +60,23 @@ TEST_F(ClientResources, NoAllocationPerEntryOnceItIsWarm) {
   EXPECT_EQ(counter.ok, 40'000u);
 }
 
+// Under the address sanitizer: a lane that was forgotten is not found again.
+TEST_F(ClientResources, LanesThatRestAreForgottenAndMadeAnew) {
+  constexpr std::uint32_t kGroups = 5000;  // more than are kept whatever they do
+  start_counting();
+  (void)allocations_of(1, kGroups, 1, false);
+  io.run_ms(50);
+  ASSERT_EQ(counter.ok, kGroups);
+  io.run_ms(12'000);  // they rest
+  for (int i = 0; i < 3; ++i) {
+    (void)allocations_of(1, 1, 1, false);  // one of them goes on
+    io.run_ms(1100);                       // and the others are looked at
+  }
+  (void)allocations_of(1, kGroups, 1, false);
+  io.run_ms(50);
+  EXPECT_EQ(counter.ok, 2 * kGroups + 3);
+}
+
 TEST_F(ClientResources, NoAllocationPerEntryWithAProducer) {
   start_counting();
   (void)allocations_of(20, 1, 1000, true);

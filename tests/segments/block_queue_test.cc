@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <random>
+#include <utility>
 
 namespace sluice::segments {
 namespace {
@@ -43,6 +44,29 @@ TEST(BlockQueue, HoldsWhatADequeHolds) {
       ASSERT_NO_FATAL_FAILURE(expect_equal(queue, expected)) << "seed " << seed << " step " << step;
     }
   }
+}
+
+TEST(BlockQueue, ACopyHasValuesOfItsOwn) {
+  Queue queue;
+  for (std::uint64_t i = 0; i < 6; ++i) queue.push_back(i);
+  Queue copy;
+  copy = queue;
+  queue.push_back(6);
+  copy.push_back(60);
+  expect_equal(queue, {0, 1, 2, 3, 4, 5, 6});
+  expect_equal(copy, {0, 1, 2, 3, 4, 5, 60});
+  EXPECT_NE(&copy.back(), &queue.back());
+}
+
+TEST(BlockQueue, GoesOnWhereItWasMovedTo) {
+  Queue queue;
+  for (std::uint64_t i = 0; i < 6; ++i) queue.push_back(i);
+  Queue moved(std::move(queue));
+  queue = Queue();
+  for (std::uint64_t i = 6; i < 10; ++i) moved.push_back(i);
+  queue.push_back(77);
+  expect_equal(moved, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  expect_equal(queue, {77});
 }
 
 TEST(BlockQueue, AReferenceStaysValidWhileItGrowsAndShrinksAroundIt) {
