@@ -24,7 +24,9 @@ constexpr std::uint64_t kSecondNs = 1'000'000'000;
 constexpr std::uint64_t kRecycleNsMax = 30 * kSecondNs;
 /// Kept while filling, beyond what the load itself keeps: what is trimmed is given back a moment later.
 constexpr std::uint64_t kSegmentsMore = 2;
-constexpr std::uint64_t kFillEntryBytes = 16u << 10;
+/// Large entries fill fast, but each group keeps some dozens of them: with many groups smaller ones.
+constexpr std::uint64_t kFillEntryBytesMin = 256, kFillEntryBytesMax = 16u << 10;
+constexpr std::uint64_t kFillGroupsBytes = 4u << 20;  // entry bytes, summed over the groups
 constexpr std::uint64_t kFillBytesInFlight = 16u << 20;
 
 }  // namespace
@@ -55,7 +57,9 @@ void BenchRun::recycle_segments(ClientLoop& loop) {
 /// time was over before, or something is wrong (report_.problem).
 bool BenchRun::fill(ClientLoop& loop, std::uint64_t until_ns, const std::function<bool()>& enough) {
   const std::uint64_t run_id = loop.io().random();
-  const std::uint64_t entry_bytes = std::min(kFillEntryBytes, report_.batch_bytes_max - 128);
+  const std::uint64_t entry_bytes =
+      std::min(std::clamp(kFillGroupsBytes / report_.groups, kFillEntryBytesMin, kFillEntryBytesMax),
+               report_.batch_bytes_max - 128);
   const auto outstanding = static_cast<std::uint32_t>(kFillBytesInFlight / entry_bytes);
   BenchPayload payload(run_id, entry_bytes);
   BenchLoad load({.groups = report_.groups,
