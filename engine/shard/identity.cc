@@ -6,6 +6,7 @@
 #include <cinttypes>
 #include <cstdio>
 #include <cstring>
+#include <string_view>
 
 #include "engine/shard/blocking.h"
 #include "engine/shard/identity_generated.h"
@@ -17,6 +18,7 @@ namespace {
 constexpr std::uint32_t kMagic = 0x49554C53;  // "SLUI"
 constexpr std::uint8_t kLayoutVersion = 1;
 constexpr std::size_t kChecksumOffset = 8;
+constexpr std::string_view kTemporary = ".tmp";  // how the name of an unfinished copy ends
 static_assert(sizeof(Identity) == 112);
 
 std::string errno_text(int error) { return std::strerror(error < 0 ? -error : error); }
@@ -42,13 +44,15 @@ Result<DirectoryIdentity> read_copy(io::Io& io, const std::string& path, int& er
 }
 
 /// Writes one copy under a temporary name, syncs it and renames it: a crash leaves the old copy or
-/// the new one. Always into a file of its own: a start that was killed may have left one of this name
-/// with its write still under way, which would land in the copy after all, and the next start find two
-/// copies that contradict each other (S34). Returns 0 or -errno.
+/// the new one. Always a file and a name of its own. A start that was killed may have left its own
+/// temporary file, with the write to it still under way: that would land in the copy after all. And of
+/// the changes of one name that were not synced a power failure may keep any: the rename, but not the
+/// new file under it. In both cases a copy would hold the identity of the start before, and the next
+/// one find two that contradict each other (S34). Returns 0 or -errno.
 std::int32_t write_copy(io::Io& io, const std::string& path, const DirectoryIdentity& identity) {
-  const std::string temporary = path + ".tmp";
-  const auto gone = run_blocking(io, [&](io::Completion& c) { io.unlink(c, temporary.c_str()); });
-  if (gone < 0 && gone != -ENOENT) return gone;
+  std::array<char, 24> number{};
+  std::snprintf(number.data(), number.size(), ".%016" PRIx64, io.random());
+  const std::string temporary = path + number.data() + std::string(kTemporary);
   const auto handle = run_blocking(io, [&](io::Completion& c) {
     io.open(c, temporary.c_str(), {.create = true, .exclusive = true});
   });
@@ -63,6 +67,20 @@ std::int32_t write_copy(io::Io& io, const std::string& path, const DirectoryIden
   if (result < 0) return result;
   return run_blocking(io,
                       [&](io::Completion& c) { io.rename(c, temporary.c_str(), path.c_str()); });
+}
+
+/// What starts that ended early left of write_copy().
+std::int32_t remove_temporaries(io::Io& io, const std::string& data_dir) {
+  int error = 0;
+  const auto names = io.list_directory(data_dir.c_str(), error);
+  if (!names) return -error;
+  for (const std::string& name : *names) {
+    if (!name.starts_with("identity.") || !name.ends_with(kTemporary)) continue;
+    const std::string path = data_dir + "/" + name;
+    const auto gone = run_blocking(io, [&](io::Completion& c) { io.unlink(c, path.c_str()); });
+    if (gone < 0 && gone != -ENOENT) return gone;
+  }
+  return 0;
 }
 
 std::int32_t sync_directory(io::Io& io, const std::string& path) {
@@ -186,7 +204,8 @@ std::int32_t create(io::Io& io, const std::string& data_dir, const Paths& paths,
     int error = 0;
     if (!io.make_directory(shard_directory(data_dir, ShardId(i)).c_str(), error)) return -error;
   }
-  auto result = sync_names(io, data_dir);
+  auto result = remove_temporaries(io, data_dir);
+  if (result >= 0) result = sync_names(io, data_dir);
   if (result >= 0) result = write_copy(io, paths.first, identity);
   if (result >= 0) result = write_copy(io, paths.second, identity);
   return result >= 0 ? sync_directory(io, data_dir) : result;
