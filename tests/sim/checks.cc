@@ -58,9 +58,10 @@ void Checks::on_recovered(Node& node, shard::Shard& shard) {
     // On an empty disk nothing is left of what it promised. The others know, and refuse it.
     if (!node.replaced && (term_lost || vote_lost || entries_lost)) {
       // What a durable mark covers must be missed when it is damaged, and is never cut (S28); but
-      // the mark may be damaged as well.
+      // the mark may be damaged as well, or was misread with what it covers.
       const ShardId id = shard_of(group->id, node.shards().size());
-      const bool marked = entries_lost && was.promise_seq <= shard_seen(node, id).marked &&
+      const bool marked = entries_lost && !node.has_misread() &&
+                          was.promise_seq <= shard_seen(node, id).marked &&
                           has_mark_on_disk(node, shard, id, was.promise_seq);
       if (node.machine().disk->has_lied() && marked) {
         violated(node, group->id, "cut its log at " + number(group->index.last_index()) +
@@ -210,12 +211,14 @@ void Checks::take_back_promise(Node& node, const shard::Group& group, Seen& was)
   // is promised when it has acknowledged that.)
   Index kept = std::min(group.index.last_index(), shadow_.last_index(group.id));
   kept = std::min(kept, was.promise_index);
+  const ChunkSeq promised_by = was.promise_seq;
   was.promise_index = Index{};
   while (kept >= group.index.first_index()) {
     const auto* held = group.index.find(kept);
     const auto* committed = shadow_.find(group.id, kept);
     if (held == nullptr || committed == nullptr) return;
-    if (held->header_checksum == committed->checksum) {
+    // In a later chunk it came with this very change, and may be on its way to the disk yet.
+    if (held->header_checksum == committed->checksum && held->location.seq <= promised_by) {
       was.promise_index = held->last_index();
       was.promise_checksum = held->header_checksum;
       was.promise_seq = held->location.seq;

@@ -156,6 +156,7 @@ std::int32_t Disk::read(FileId id, std::span<std::byte> buffer, std::uint64_t of
   if (random_.chance(faults.misdirected_read) && file.pages.size() > 1) {
     offset = random_.below(file.pages.size()) * kPageBytes;
     has_lied_ = true;
+    ++misdirected_reads_;
   }
   if (offset >= file.size) return 0;
   std::size_t size = static_cast<std::size_t>(

@@ -122,6 +122,8 @@ class Disk {
                                 std::uint64_t size_bytes) const;
   /// Did it ever lie (lose, misplace or damage something without being told to stop)?
   [[nodiscard]] bool has_lied() const { return has_lied_; }
+  /// Reads so far that got the bytes of another place.
+  [[nodiscard]] std::uint64_t misdirected_reads() const { return misdirected_reads_; }
   [[nodiscard]] std::size_t files_open() const;
 
  private:
@@ -200,6 +202,7 @@ class Disk {
   std::uint64_t next_id_ = 1;
   std::uint64_t pages_in_use_ = 0;
   bool has_lied_ = false;
+  std::uint64_t misdirected_reads_ = 0;
 };
 
 struct Disk::Backup {

@@ -37,6 +37,7 @@ void Node::start() {
   end_process();
   ++starts_;
   failure_.clear();
+  misdirected_reads_before_ = machine_.disk->misdirected_reads();
   state_ = State::kStarting;
   world_.trace(name(), "start");
   process_ = std::make_unique<Process>(world_, network_, machine_,

@@ -69,6 +69,11 @@ class Node {
   /// Its disk was exchanged for an empty one: whatever it says, the others refuse it (S56).
   bool replaced = false;
 
+  /// Something that this process read was of another place of its file.
+  [[nodiscard]] bool has_misread() const {
+    return machine_.disk->misdirected_reads() != misdirected_reads_before_;
+  }
+
  private:
   void main(SimIo& io);
   void run_shard(SimIo& io, ShardId id);
@@ -83,6 +88,7 @@ class Node {
   std::unique_ptr<Process> process_;
   std::vector<std::unique_ptr<Process>> past_;  // events may still name them
   State state_ = State::kDown;
+  std::uint64_t misdirected_reads_before_ = 0;  // before this start
   std::string failure_;
   std::uint64_t starts_ = 0;
 
