@@ -14,7 +14,8 @@ constexpr std::uint64_t kZerosGrantedMax = 8u << 20;
 using Kind = segments::FileStep::Kind;
 
 bool needs_file(Kind kind) {
-  return kind == Kind::kAllocate || kind == Kind::kZeroFill || kind == Kind::kSyncFile || kind == Kind::kWriteHeader;
+  return kind == Kind::kAllocate || kind == Kind::kZeroFill || kind == Kind::kSyncFile ||
+         kind == Kind::kWriteHeader;
 }
 
 /// Epoch of a segment's file name, if it is one.
