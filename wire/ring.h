@@ -46,8 +46,9 @@ class Ring {
   void pop_front() {
     SLUICE_CHECK(count_ > 0);
     slots_[head_] = T{};
-    head_ = (head_ + 1) & (slots_.size() - 1);
     --count_;
+    // Thousands of rings with little in them use the front of their buffers, not all of them in turn.
+    head_ = count_ == 0 ? 0 : (head_ + 1) & (slots_.size() - 1);
   }
   void pop_back() {
     SLUICE_CHECK(count_ > 0);

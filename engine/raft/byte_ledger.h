@@ -8,9 +8,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "wire/ids.h"
+#include "wire/ring.h"
 
 namespace sluice::raft {
 
@@ -19,11 +19,7 @@ class ByteLedger {
   [[nodiscard]] std::uint64_t total_bytes() const { return total_bytes_; }
 
   /// Fetches what the next fact will touch.
-  void prefetch() const {
-    if (ring_.empty()) return;
-    __builtin_prefetch(&ring_[head_]);
-    __builtin_prefetch(&ring_[(head_ + count_) & (ring_.size() - 1)]);
-  }
+  void prefetch() const { batches_.prefetch_ends(); }
 
   /// A batch that ends at `last_index` was appended. Precondition: last_index rises.
   void add(Index last_index, std::uint64_t size_bytes);
@@ -37,14 +33,8 @@ class ByteLedger {
     Index last_index;
     std::uint64_t size_bytes = 0;
   };
-  [[nodiscard]] Item& at(std::size_t position) {
-    return ring_[(head_ + position) & (ring_.size() - 1)];
-  }
-  void grow();
 
-  std::vector<Item> ring_;  // capacity a power of two; doubles rarely and never shrinks
-  std::size_t head_ = 0;
-  std::size_t count_ = 0;
+  Ring<Item> batches_;
   std::uint64_t total_bytes_ = 0;
 };
 

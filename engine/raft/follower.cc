@@ -57,17 +57,17 @@ void Raft::follow(NodeId leader, Term term) {
 /// equal logs up to there. Up to the commit index every leader's log is the same anyway (Leader
 /// Completeness, §5.4.3), also where this node has trimmed it away.
 bool Raft::matches(const AppendRequest& request) const {
-  const std::optional<Term> term = log_.term_at(request.prev_index);
-  if (request.prev_index > commit_index_) return term == request.prev_term;
-  SLUICE_CHECK((!term || *term == request.prev_term) && "a leader contradicts a committed entry");
+  if (log_.has(request.prev_index, request.prev_term)) return true;
+  if (request.prev_index > commit_index_) return false;
+  SLUICE_CHECK(!log_.term_at(request.prev_index) && "a leader contradicts a committed entry");
   return true;
 }
 
 /// Batches are immutable, so the last entry stands for the whole.
 bool Raft::has(const BatchInfo& batch) const {
-  const std::optional<Term> term = log_.term_at(batch.last_index());
-  if (batch.last_index() > commit_index_) return term == batch.term;
-  SLUICE_CHECK((!term || *term == batch.term) && "a leader contradicts a committed entry");
+  if (log_.has(batch.last_index(), batch.term)) return true;
+  if (batch.last_index() > commit_index_) return false;
+  SLUICE_CHECK(!log_.term_at(batch.last_index()) && "a leader contradicts a committed entry");
   return true;
 }
 
@@ -80,7 +80,10 @@ AppendDecision Raft::take(const AppendRequest& request, std::span<const BatchInf
   if (!fresh.empty() && fresh.front().first_index <= log_.last_index()) {
     // A second overwriting has to wait for the first to reach the disk; the leader asks again with
     // its next heartbeat. See truncate_from().
-    if (unsettled_from_) return {};
+    if (unsettled_from_) {
+      decision = {};
+      return decision;
+    }
     decision.truncate_from = fresh.front().first_index;
     truncate_from(*decision.truncate_from);
   }
@@ -139,7 +142,7 @@ void Raft::answer_rejected(Index rejected_index, Term prev_term) {
                       .rejected = true,
                       .rejected_index = rejected_index,
                       .hint_index = hint_index,
-                      .hint_term = known_term(hint_index)}};
+                      .hint_term = log_.known_term(hint_index)}};
   emit_pending_answers();
 }
 

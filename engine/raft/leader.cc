@@ -134,7 +134,7 @@ std::optional<AppendPlan> Raft::plan_append(NodeId to) const {
 AppendPlan Raft::plan_empty(Index prev_index) const {
   return {.request = {.term = hard_state_.term,
                       .prev_index = prev_index,
-                      .prev_term = known_term(prev_index),
+                      .prev_term = log_.known_term(prev_index),
                       .commit_index = commit_index_},
           .next_index = prev_index.next(),
           .last_index = prev_index,
@@ -179,7 +179,7 @@ void Raft::on_rejected(Progress& progress, const AppendReply& reply) {
   // do not, and the place is the follower's, so it may lie within a batch of this log. Anywhere
   // else it is the end of a term here, and so the end of a batch.
   const bool known_differ =
-      may_match == reply.hint_index && known_term(may_match) != reply.hint_term;
+      may_match == reply.hint_index && log_.known_term(may_match) != reply.hint_term;
   progress.on_rejected(may_match, known_differ);
 }
 
@@ -197,7 +197,7 @@ void Raft::advance_commit() {
   if (reached <= commit_index_) return;
   // An entry of an older term is not safe by its copies alone: a later leader may still overwrite
   // it (Figure 8, S1). It commits with the first entry of this term above it.
-  if (log_.term_at(reached) != hard_state_.term) return;
+  if (!log_.has(reached, hard_state_.term)) return;
   commit_to(reached);
 }
 

@@ -24,8 +24,13 @@ std::size_t LogView::run_of(Index index) const {
   return static_cast<std::size_t>(after - runs_.begin()) - 1;
 }
 
-std::optional<Term> LogView::term_at(Index index) const {
-  if (index >= newest_.first && index <= last_index_) return newest_.term;
+Term LogView::known_older_term(Index index) const {
+  const std::optional<Term> term = older_term_at(index);
+  SLUICE_CHECK(term.has_value());
+  return *term;
+}
+
+std::optional<Term> LogView::older_term_at(Index index) const {
   if (index == prev_index_) return prev_term_;
   if (index < prev_index_ || index > last_index_) return std::nullopt;
   return runs_[run_of(index)].term;

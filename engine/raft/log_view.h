@@ -28,7 +28,20 @@ class LogView {
   [[nodiscard]] Term last_term() const { return newest_.term; }
 
   /// Term at `index`; nothing outside [first_index - 1, last_index].
-  [[nodiscard]] std::optional<Term> term_at(Index index) const;
+  [[nodiscard]] std::optional<Term> term_at(Index index) const {
+    if (in_newest(index)) return newest_.term;
+    return older_term_at(index);
+  }
+  /// Whether an entry of `term` stands at `index`. The cheapest question, and asked most.
+  [[nodiscard]] bool has(Index index, Term term) const {
+    if (in_newest(index)) return newest_.term == term;
+    return older_term_at(index) == term;
+  }
+  /// Term at `index`. Precondition: first_index - 1 <= index <= last_index.
+  [[nodiscard]] Term known_term(Index index) const {
+    if (in_newest(index)) return newest_.term;
+    return known_older_term(index);
+  }
 
   /// Appends `count` entries of `term`. Preconditions: count > 0, term >= last_term().
   void append(Term term, std::uint64_t count);
@@ -50,6 +63,11 @@ class LogView {
   };
   /// Which run holds `index`. Precondition: first_index <= index <= last_index.
   [[nodiscard]] std::size_t run_of(Index index) const;
+  [[nodiscard]] bool in_newest(Index index) const {
+    return index >= newest_.first && index <= last_index_;
+  }
+  [[nodiscard]] std::optional<Term> older_term_at(Index index) const;
+  [[nodiscard]] Term known_older_term(Index index) const;
   void note_newest();
 
   Index prev_index_;

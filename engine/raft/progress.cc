@@ -14,8 +14,8 @@ constexpr std::uint64_t kProbeBytesMax = 64u << 10;
 bool Progress::may_send_entries() const {
   if (!link_up_) return false;
   if (state_ == State::kProbe) return !probe_outstanding_ && !ask_only_;
-  if (inflight_count_ == 0) return true;
-  return inflight_count_ < limits_.requests_max && inflight_bytes_ < limits_.bytes_max;
+  if (window_.empty()) return true;
+  return window_.size() < limits_.requests_max && inflight_bytes_ < limits_.bytes_max;
 }
 
 std::uint64_t Progress::bytes_room() const {
@@ -24,7 +24,6 @@ std::uint64_t Progress::bytes_room() const {
 }
 
 void Progress::start_term(Index last_index) {
-  window_.resize(limits_.requests_max);
   clear_window();
   state_ = State::kProbe;
   regressed_ = false;
@@ -87,10 +86,10 @@ bool Progress::on_accepted(Index match) {
       // An answer to something older; what is held ends with a batch, next_index_ might not.
       ask_only_ = false;
       next_index_ = held_index_.next();
-    } else if (inflight_count_ > 0) {
+    } else if (!window_.empty()) {
       // The entries of the probe are on their way already. Should they be lost, the next heartbeat
       // asks about the last of them and is rejected.
-      next_index_ = std::max(next_index_, window_[inflight_head_].last_index.next());
+      next_index_ = std::max(next_index_, window_.front().last_index.next());
     }
   }
   next_index_ = std::max(next_index_, held_index_.next());
@@ -138,25 +137,20 @@ void Progress::on_rejected(Index may_match, bool known_differ) {
 }
 
 void Progress::push(Request request) {
-  SLUICE_CHECK(inflight_count_ < window_.size());
-  window_[(inflight_head_ + inflight_count_) % window_.size()] = request;
-  ++inflight_count_;
+  SLUICE_CHECK(window_.size() < limits_.requests_max);
+  window_.push_back(request);
   inflight_bytes_ += request.size_bytes;
 }
 
 void Progress::pop_acknowledged() {
-  while (inflight_count_ > 0 && window_[inflight_head_].last_index <= held_index_) {
-    inflight_bytes_ -= window_[inflight_head_].size_bytes;
-    inflight_head_ = (inflight_head_ + 1) % window_.size();
-    --inflight_count_;
+  while (!window_.empty() && window_.front().last_index <= held_index_) {
+    inflight_bytes_ -= window_.front().size_bytes;
+    window_.pop_front();
   }
-  // Thousands of groups with little in flight each use the front of their windows, not all of them in
-  // turn.
-  if (inflight_count_ == 0) inflight_head_ = 0;
 }
 
 void Progress::clear_window() {
-  inflight_head_ = inflight_count_ = 0;
+  window_.clear();
   inflight_bytes_ = 0;
 }
 

@@ -15,9 +15,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include "wire/ids.h"
+#include "wire/ring.h"
 
 namespace sluice::raft {
 
@@ -48,8 +48,11 @@ class Progress {
   [[nodiscard]] bool regressed() const { return regressed_; }
   [[nodiscard]] std::uint64_t ticks_since_contact() const { return ticks_since_contact_; }
   [[nodiscard]] Index commit_sent() const { return commit_sent_; }
-  [[nodiscard]] std::size_t inflight_requests() const { return inflight_count_; }
+  [[nodiscard]] std::size_t inflight_requests() const { return window_.size(); }
   [[nodiscard]] std::uint64_t inflight_bytes() const { return inflight_bytes_; }
+
+  /// Fetches what the next fact will touch outside of this object.
+  void prefetch() const { window_.prefetch_ends(); }
 
   // --- what may be sent ----------------------------------------------------------------------
 
@@ -65,7 +68,7 @@ class Progress {
 
   // --- facts ---------------------------------------------------------------------------------
 
-  /// The node became leader with a log that ends at `last_index`. Allocates the window, once.
+  /// The node became leader with a log that ends at `last_index`.
   void start_term(Index last_index);
   void on_tick() { ++ticks_since_contact_; }
   void mark_heartbeat_due() { heartbeat_due_ = true; }
@@ -115,9 +118,7 @@ class Progress {
   Index commit_sent_;
   std::uint64_t ticks_since_contact_ = 0;
 
-  std::vector<Request> window_;  // a ring of limits_.requests_max
-  std::size_t inflight_head_ = 0;
-  std::size_t inflight_count_ = 0;
+  Ring<Request> window_;  // in flight
   std::uint64_t inflight_bytes_ = 0;
 };
 

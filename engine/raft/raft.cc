@@ -69,7 +69,7 @@ void Raft::tick() {
 }
 
 void Raft::on_durable(Index index, Term term) {
-  if (log_.term_at(index) != term) return;
+  if (!log_.has(index, term)) return;
   if (index <= durable_index_) return;
   SLUICE_CHECK(index <= log_.last_index());
   durable_index_ = index;
@@ -133,13 +133,6 @@ Raft::Peer* Raft::find_peer(NodeId id) {
 }
 
 bool Raft::is_peer(NodeId id) const { return progress(id) != nullptr; }
-
-/// Precondition: first_index - 1 <= index <= last_index.
-Term Raft::known_term(Index index) const {
-  const std::optional<Term> term = log_.term_at(index);
-  SLUICE_CHECK(term.has_value());
-  return *term;
-}
 
 bool Raft::plausible(Term term) const {
   return term <= kTermMax && (term <= hard_state_.term || term - hard_state_.term <= kTermJumpMax);

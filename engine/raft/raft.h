@@ -30,6 +30,7 @@
 #include "engine/raft/progress.h"
 #include "engine/raft/random.h"
 #include "wire/ids.h"
+#include "wire/prefetch.h"
 #include "wire/result.h"
 
 namespace sluice::raft {
@@ -181,12 +182,12 @@ class Raft {
 
   /// Fetches what the next fact will touch outside of this object.
   void prefetch() const {
-    for (const Peer& peer : peers_) {
-      const auto* const bytes = reinterpret_cast<const std::byte*>(&peer);
-      __builtin_prefetch(bytes);
-      __builtin_prefetch(bytes + sizeof peer - 1);
-    }
+    for (const Peer& peer : peers_) prefetch_object(peer);
     uncommitted_.prefetch();
+  }
+  /// And what it will touch from there. Once that is there.
+  void prefetch_windows() const {
+    for (const Peer& peer : peers_) peer.progress.prefetch();
   }
 
  private:
@@ -211,7 +212,6 @@ class Raft {
   // raft.cc: roles and terms
   [[nodiscard]] Peer* find_peer(NodeId id);
   [[nodiscard]] bool is_peer(NodeId id) const;
-  [[nodiscard]] Term known_term(Index index) const;
   [[nodiscard]] bool plausible(Term term) const;
   void enter_term(Term term, NodeId vote);
   void become_follower(Term term);

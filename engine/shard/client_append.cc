@@ -21,8 +21,9 @@ Taken ClientSide::on_append(Inbound& from, const FrameView& frame) {
   if (from.queued_bytes() > options_.send_queue_bytes_max / 2) return Taken::kLater;
   const auto& items = *(*envelope)->items();
   auto& cursor = from.connection->cursor;
+  Lookahead lookahead;
   for (; cursor.item < items.size(); ++cursor.item) {
-    prefetch_next(cursor.item, items.size(), [&](std::size_t at) {
+    lookahead.at(cursor.item, items.size(), [&](std::size_t at) {
       return groups_.find(GroupId(items.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
     });
     const wire::AppendItem& item = *items.Get(cursor.item);

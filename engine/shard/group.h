@@ -2,6 +2,7 @@
 // producers, and who waits for what.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "engine/shard/sessions.h"
 #include "segments/group_index.h"
 #include "wire/ids.h"
+#include "wire/prefetch.h"
 #include "wire/ring.h"
 
 namespace sluice::shard {
@@ -81,34 +83,40 @@ struct Group {
   std::uint32_t parked_reads = 0;  // reads that wait for something to commit
   std::uint32_t links_wanted = 0;  // bit per peer: something may have to be sent
 
-  void prefetch() const {
-    const auto* const bytes = reinterpret_cast<const std::byte*>(this);
-    for (std::size_t at = 0; at < sizeof *this; at += kCacheLineBytes) __builtin_prefetch(bytes + at);
-  }
+  void prefetch() const { prefetch_object(*this); }
   /// What the members refer to. Once they are there themselves.
   void prefetch_reached() const {
     raft.prefetch();
     index.prefetch();
     waiters.prefetch_ends();
   }
-
- private:
-  static constexpr std::size_t kCacheLineBytes = 64;
+  /// What that refers to. Likewise.
+  void prefetch_behind() const { raft.prefetch_windows(); }
 };
 
-/// In a loop over facts, each about another group: asks for the memory of those that come next, while
-/// number `i` of `count` is worked on. Thousands of groups do not fit into a core's cache, and a fact
-/// is a few dozen steps and, without this, as many waits for memory.
-///   group_at  the group of a number, as a pointer; nullptr if there is none
-template <class GroupAt>
-void prefetch_next(std::size_t i, std::size_t count, GroupAt&& group_at) {
-  constexpr std::size_t kFar = 6, kNear = 3;
-  if (i + kFar < count) {
-    if (const Group* group = group_at(i + kFar)) group->prefetch();
+/// For a loop over facts, each about another group: asks for the memory of those that come next, while
+/// one is worked on. Thousands of groups do not fit into a core's cache, and a fact is a few dozen steps
+/// and, without this, as many waits for memory. One object for one loop.
+class Lookahead {
+ public:
+  /// Before number `i` of `count` is worked on. `i` rises.
+  ///   group_at  the group of a number in [i, count), as a pointer; nullptr if there is none
+  template <class GroupAt>
+  void at(std::size_t i, std::size_t count, GroupAt&& group_at) {
+    const auto fetch = [&](std::size_t& next, std::size_t ahead, void (Group::*what)() const) {
+      const std::size_t end = std::min(i + ahead + 1, count);
+      for (next = std::max(next, i); next < end; ++next) {
+        if (const Group* group = group_at(next)) (group->*what)();
+      }
+    };
+    fetch(object_, 9, &Group::prefetch);
+    fetch(reached_, 6, &Group::prefetch_reached);
+    fetch(behind_, 3, &Group::prefetch_behind);
   }
-  if (i + kNear < count) {
-    if (const Group* group = group_at(i + kNear)) group->prefetch_reached();
-  }
-}
+
+ private:
+  // The next to be asked for, of each kind.
+  std::size_t object_ = 0, reached_ = 0, behind_ = 0;
+};
 
 }  // namespace sluice::shard

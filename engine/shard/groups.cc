@@ -162,8 +162,10 @@ void Groups::on_chunks_stable(ChunkSeq stable, ChunkSeq durable) {
     pending.group->raft.on_hard_state_durable(pending.state);
     mark_dirty(*pending.group);
   }
-  while (!pending_.empty() && pending_.front().seq <= stable) {
-    prefetch_next(0, pending_.size(), [this](std::size_t at) { return pending_[at].group; });
+  Lookahead lookahead;
+  const std::size_t count = pending_.size();
+  for (std::size_t i = 0; i < count && pending_.front().seq <= stable; ++i) {
+    lookahead.at(i, count, [&](std::size_t at) { return pending_[at - i].group; });
     const Pending pending = pending_.front();
     pending_.pop_front();
     pending.group->raft.on_durable(pending.last_index, pending.term);

@@ -73,8 +73,9 @@ class Groups {
   /// The groups to look after; calls visit(group) once for each, also for those marked meanwhile.
   template <class F>
   void drain_dirty(F&& visit) {
+    Lookahead lookahead;
     for (std::size_t i = 0; i < dirty_.size(); ++i) {
-      prefetch_next(i, dirty_.size(), [this](std::size_t at) { return dirty_[at]; });
+      lookahead.at(i, dirty_.size(), [this](std::size_t at) { return dirty_[at]; });
       dirty_[i]->dirty = false;
       visit(*dirty_[i]);
     }

@@ -228,8 +228,10 @@ void PeerLink::gather_requests() {
     if (gather(*group) != Gathered::kDone) want(*group);
   }
   may_read_ = true;
-  for (std::size_t left = wanted_.size(); left > 0; --left) {
-    prefetch_next(0, left, [this](std::size_t at) { return wanted_[at]; });
+  Lookahead lookahead;
+  const std::size_t count = wanted_.size();
+  for (std::size_t i = 0; i < count; ++i) {
+    lookahead.at(i, count, [&](std::size_t at) { return wanted_[at - i]; });
     Group& group = *wanted_.front();
     wanted_.pop_front();
     group.links_wanted &= ~options_.bit;

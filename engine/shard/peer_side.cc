@@ -42,8 +42,9 @@ Taken PeerSide::on_requests(Inbound& from, const FrameView& frame) {
   auto& cursor = from.connection->cursor;
   if (messages.append_requests() != nullptr) {
     const auto& requests = *messages.append_requests();
+    Lookahead lookahead;
     for (; cursor.item < requests.size(); ++cursor.item) {
-      prefetch_next(cursor.item, requests.size(), [&](std::size_t at) {
+      lookahead.at(cursor.item, requests.size(), [&](std::size_t at) {
         return groups_.find(GroupId(requests.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
       });
       const wire::AppendRequest& request = *requests.Get(cursor.item);
@@ -128,7 +129,7 @@ bool PeerSide::links(const Group& group, Index prev_index, Term prev_term, Batch
   // Log Matching). The chain of checksums sees it if they do not: then one of them has lost or
   // changed what it acknowledged, and going on would make that permanent.
   const auto& index = group.index;
-  if (group.raft.log().term_at(prev_index) != prev_term) return true;  // Raft will reject it
+  if (!group.raft.log().has(prev_index, prev_term)) return true;  // Raft will reject it
   if (prev_index == index.last_index()) return index.last_checksum() == batch.previous_checksum();
   if (prev_index == index.start().prev_index) {
     return index.start().prev_checksum == batch.previous_checksum();
@@ -150,11 +151,12 @@ bool PeerSide::on_replies(NodeId from, const wire::PeerMessages& messages) {
   }
   if (messages.append_replies() != nullptr) {
     const auto& replies = *messages.append_replies();
+    Lookahead lookahead;
     for (flatbuffers::uoffset_t i = 0; i < replies.size(); ++i) {
       const auto group_of = [&](std::size_t at) {
         return groups_.find(GroupId(replies.Get(static_cast<flatbuffers::uoffset_t>(at))->group()));
       };
-      prefetch_next(i, replies.size(), group_of);
+      lookahead.at(i, replies.size(), group_of);
       const wire::AppendReply* const reply = replies.Get(i);
       Group* group = group_of(i);
       if (group == nullptr) return false;

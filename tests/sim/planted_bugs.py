@@ -79,7 +79,7 @@ CONSENSUS = (
         (
             Edit(
                 RAFT + "leader.cc",
-                "  if (log_.term_at(reached) != hard_state_.term) return;\n",
+                "  if (!log_.has(reached, hard_state_.term)) return;\n",
                 "  if (!log_.term_at(reached)) return;\n",
             ),
         ),
@@ -238,8 +238,8 @@ CONSENSUS = (
         (
             Edit(
                 RAFT + "follower.cc",
-                "  if (batch.last_index() > commit_index_) return term == batch.term;\n",
-                "  if (batch.last_index() > commit_index_) return term.has_value();\n",
+                "  if (batch.last_index() > commit_index_) return false;\n",
+                "  if (batch.last_index() > commit_index_) return log_.term_at(batch.last_index()).has_value();\n",
             ),
         ),
     ),
@@ -252,7 +252,7 @@ CONSENSUS = (
         (
             Edit(
                 RAFT + "raft.cc",
-                "  if (log_.term_at(index) != term) return;\n",
+                "  if (!log_.has(index, term)) return;\n",
                 "  if (log_.term_at(index) < term) return;\n",
             ),
         ),
@@ -316,8 +316,8 @@ CONSENSUS = (
         (
             Edit(
                 RAFT + "follower.cc",
-                "  if (request.prev_index > commit_index_) return term == request.prev_term;\n",
-                "  if (request.prev_index > commit_index_) return term.has_value();\n",
+                "  if (request.prev_index > commit_index_) return false;\n",
+                "  if (request.prev_index > commit_index_) return log_.term_at(request.prev_index).has_value();\n",
             ),
         ),
     ),
