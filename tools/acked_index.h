@@ -71,8 +71,10 @@ class AckedIndex {
   [[nodiscard]] Index last() const { return last_; }
 
  private:
-  static constexpr std::uint64_t kPage = 16'384;
-  static constexpr std::uint64_t kSlack = 64;
+  // A page is 5 KiB, no power of two: a thousand groups, each at the same place of a page of its own,
+  // would push each other out of a few of the cache's sets.
+  static constexpr std::uint64_t kPage = 1278;
+  static constexpr std::uint64_t kSlack = (1u << 20) / kPage;
   struct Page {
     std::array<std::uint32_t, kPage> slots{};  // 0: none; else the number + 1
     std::uint64_t used = 0;

@@ -11,7 +11,7 @@ namespace {
 /// Accounted for an entry besides its bytes: its bookkeeping and its length.
 constexpr std::uint64_t kEntryCostBytes = sizeof(PendingEntry) + 8;
 /// And for a batch: its object and the smallest buffer, however little is in it.
-constexpr std::uint64_t kBatchCostBytes = 4096 + sizeof(AppendBatch);
+constexpr std::uint64_t kBatchCostBytes = BufferPool::kSmallestBytes + sizeof(AppendBatch);
 /// A batch begins with no more memory than this, whatever its predecessor needed: what a batch
 /// costs and what is accounted for it stay close.
 constexpr std::size_t kHintBytesMax = 16u << 10;

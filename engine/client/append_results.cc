@@ -4,6 +4,7 @@
 
 #include "engine/client/append_queue.h"
 #include "wire/check.h"
+#include "wire/prefetch.h"
 
 namespace sluice::client {
 namespace {
@@ -28,8 +29,21 @@ bool is_passing(Errc code) {
 
 bool AppendQueue::on_reply(Connection& connection, const wire::ClientAppendReply& reply) {
   if (!reply.results()) return true;
-  for (const wire::AppendResult* result : *reply.results()) {
-    if (!on_result(connection, *result)) return false;
+  // Each result is about another batch, and thousands of them are in no cache.
+  const auto& results = *reply.results();
+  const std::size_t number = connection.place().number;
+  const auto batch_at = [&](flatbuffers::uoffset_t at) -> const AppendBatch* {
+    if (at >= results.size()) return nullptr;
+    return transmissions_.find(results.Get(at)->request_id(), number);
+  };
+  constexpr flatbuffers::uoffset_t kFar = 6, kNear = 3;
+  for (flatbuffers::uoffset_t i = 0; i < results.size(); ++i) {
+    if (const AppendBatch* const batch = batch_at(i + kFar)) prefetch_object(*batch);
+    if (const AppendBatch* const batch = batch_at(i + kNear)) {
+      prefetch_object(*batch->lane);
+      __builtin_prefetch(batch->entries.data());
+    }
+    if (!on_result(connection, *results.Get(i))) return false;
   }
   return true;
 }

@@ -1,5 +1,8 @@
-// Memory for batches, recycled. Buffers come in classes of 4 KiB, 16 KiB, 64 KiB, ... so that a
+// Memory for batches, recycled. Buffers come in classes of 2.5 KiB, 10 KiB, 40 KiB, ... so that a
 // thousand groups with one small entry each do not take a thousand times the largest batch.
+//
+// No powers of two: a thousand small batches, each at the beginning of a page of its own, would share a
+// quarter of a cache's sets and push each other out of it.
 #pragma once
 
 #include <cstddef>
@@ -19,6 +22,8 @@ struct Buffer {
 
 class BufferPool {
  public:
+  static constexpr std::size_t kSmallestBytes = 2560;
+
   /// Keeps at most `free_bytes_max` of unused memory.
   explicit BufferPool(std::uint64_t free_bytes_max) : free_bytes_max_(free_bytes_max) {}
 
@@ -27,8 +32,7 @@ class BufferPool {
   void release(Buffer buffer);
 
  private:
-  static constexpr std::size_t kClasses = 9;  // 4 KiB << 2 * class: up to 256 MiB
-  static constexpr std::size_t kSmallestBytes = 4096;
+  static constexpr std::size_t kClasses = 10;  // up to 640 MiB
 
   std::uint64_t free_bytes_max_;
   std::uint64_t free_bytes_ = 0;

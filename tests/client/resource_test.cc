@@ -157,7 +157,7 @@ TEST_F(ClientResources, ABatchThatHoldsLittleCountsWithItsBuffer) {
     append(i, "x", {.producer = ProducerId(i), .sequence = Sequence(1)});
   }
   flush();
-  EXPECT_GT(events.appends.size(), 700u) << "4 KiB each";
+  EXPECT_GT(events.appends.size(), 600u) << "2.5 KiB each";
 }
 
 TEST_F(ClientResources, EmptyEntriesCountAsWell) {
