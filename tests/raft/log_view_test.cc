@@ -95,9 +95,17 @@ void expect_equal(const LogView& log, const NaiveLog& naive, Random& random) {
   ASSERT_EQ(log.last_index().value(), naive.last_index());
   ASSERT_EQ(log.last_term().value(), naive.last_term());
   for (std::uint64_t i = naive.prev_index; i <= naive.last_index(); ++i) {
-    ASSERT_EQ(log.term_at(Index(i)), Term(naive.term_at(i)));
+    const Term term(naive.term_at(i));
+    ASSERT_EQ(log.term_at(Index(i)), term);
+    ASSERT_EQ(log.known_term(Index(i)), term);
+    ASSERT_TRUE(log.has(Index(i), term));
+    ASSERT_FALSE(log.has(Index(i), term.next()));
   }
   ASSERT_EQ(log.term_at(Index(naive.last_index() + 1)), std::nullopt);
+  ASSERT_FALSE(log.has(Index(naive.last_index() + 1), log.last_term()));
+  if (naive.prev_index > 0) {
+    ASSERT_FALSE(log.has(Index(naive.prev_index - 1), Term(naive.prev_term)));
+  }
   for (int i = 0; i < 8; ++i) {
     const std::uint64_t index = naive.prev_index + random.below(naive.terms.size() + 3);
     const std::uint64_t term = random.below(naive.last_term() + 2);

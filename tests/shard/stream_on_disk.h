@@ -17,19 +17,23 @@ namespace sluice::shard {
 
 class StreamOnDisk : private GroupCommit::Events {
  public:
-  StreamOnDisk() {
+  StreamOnDisk() : StreamOnDisk(make_io()) {}
+  explicit StreamOnDisk(std::unique_ptr<io::Io> io) : io_(std::move(io)) {
     std::string pattern = (std::filesystem::temp_directory_path() / "sluice-shard-XXXXXX").string();
     EXPECT_NE(mkdtemp(pattern.data()), nullptr);
     root_ = pattern;
-    int error = 0;
-    auto made = io::make_uring_io({}, error);
-    EXPECT_TRUE(made.has_value()) << error;
-    io_ = std::move(*made);
   }
   ~StreamOnDisk() override {
     end();
     io_.reset();
     std::filesystem::remove_all(root_);
+  }
+
+  static std::unique_ptr<io::Io> make_io() {
+    int error = 0;
+    auto made = io::make_uring_io({}, error);
+    EXPECT_TRUE(made.has_value()) << error;
+    return std::move(*made);
   }
 
   static segments::Options options(std::uint64_t segment_bytes, std::uint32_t chunk_bytes_max) {

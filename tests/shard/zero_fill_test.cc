@@ -5,7 +5,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
+#include <utility>
 
+#include "engine/io/uring_io_impl.h"
 #include "tests/shard/stream_on_disk.h"
 
 namespace sluice::shard {
@@ -17,8 +20,26 @@ constexpr std::uint64_t kSegmentBytes = 4u << 20;
 constexpr std::uint64_t kBytesPerTick = 64u << 10;
 constexpr std::uint64_t kPieceBytes = 256u << 10;  // of zeros, at a time
 
+/// A filesystem without fallocate(2): each says so by another error.
+class IoWithoutAllocate final : public io::UringIo {
+ public:
+  using UringIo::UringIo;
+  static std::unique_ptr<io::Io> make() {
+    int error = 0;
+    auto ring = io::Ring::make({}, error);
+    EXPECT_TRUE(ring.has_value()) << error;
+    return std::make_unique<IoWithoutAllocate>(std::move(*ring));
+  }
+  void allocate(io::Completion& completion, io::Handle, std::uint64_t size_bytes) override {
+    UringIo::allocate(completion, io::Handle::kNone, size_bytes);
+  }
+};
+
 class ZeroFillTest : public testing::Test {
  protected:
+  ZeroFillTest() = default;
+  explicit ZeroFillTest(std::unique_ptr<io::Io> io) : stream_(std::move(io)) {}
+
   void SetUp() override {
     (void)stream_.start(StreamOnDisk::options(kSegmentBytes, 64u << 10));
     stream_.write_mark();
@@ -100,6 +121,23 @@ TEST_F(ZeroFillTest, ASegmentThatIsNeededBeforeItsZerosIsTakenWithoutThem) {
   const Recovered found = stream_.start(StreamOnDisk::options(kSegmentBytes, 64u << 10));
   EXPECT_EQ(found.end.last_seq, last);
   EXPECT_EQ(found.groups.at(GroupId(0)).hard_state.term, Term(term_));
+}
+
+class ZeroFillWithoutAllocateTest : public ZeroFillTest {
+ protected:
+  ZeroFillWithoutAllocateTest() : ZeroFillTest(IoWithoutAllocate::make()) {}
+};
+
+TEST_F(ZeroFillWithoutAllocateTest, NoZeroIsLeftOut) {
+  write_chunk();
+  commit().files().skip_zeros();
+  settle();
+  EXPECT_FALSE(has_second_segment()) << "behind its end a short file has nothing to read as zeros";
+  commit().files().hurry(true);
+  settle();
+  ASSERT_TRUE(has_second_segment());
+  EXPECT_EQ(zeros(), kSegmentBytes);
+  while (written_to_ < Epoch(2)) write_chunk();
 }
 
 TEST_F(ZeroFillTest, WhoWaitsForTheSegmentGetsItWithoutMoreCommits) {
