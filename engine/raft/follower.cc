@@ -41,6 +41,12 @@ AppendDecision Raft::step(NodeId from, const AppendRequest& request,
   return take(request, batches);
 }
 
+void Raft::hear(NodeId from, const AppendRequest& request) {
+  if (!is_peer(from) || !plausible(request.term) || !well_formed(request, {})) return;
+  if (request.term < hard_state_.term) return refuse_stale_leader(from, request);
+  follow(from, request.term);
+}
+
 void Raft::follow(NodeId leader, Term term) {
   if (term > hard_state_.term) become_follower(term);
   // S2: whoever goes on here serves two histories.

@@ -118,6 +118,13 @@ class Raft {
   [[nodiscard]] AppendDecision step(NodeId from, const AppendRequest& request,
                                     std::span<const BatchInfo> batches);
 
+  /// A leader's AppendEntries whose entries this node has no room for: it heard from the leader, so it
+  /// does not run for election, and it takes and acknowledges nothing. No answer either (but to a leader
+  /// of the past): one that said how far this log goes would be the answer to a probe, upon which the
+  /// leader sends what follows the entries that were dropped, is refused, and probes again, as fast as
+  /// the network goes, until there is room (S36). It learns how things stand by its next heartbeat.
+  void hear(NodeId from, const AppendRequest& request);
+
   /// Leader only: takes the next `entry_count` indexes. The caller writes the sealed batch.
   /// Errors  kNotLeader; kOverloaded: bound on uncommitted bytes reached, or this term's no-op has
   ///         not been proposed yet.

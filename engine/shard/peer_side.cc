@@ -88,18 +88,21 @@ Taken PeerSide::take_append(Inbound& from, const wire::AppendRequest& request,
     if (!sound) return Taken::kClose;
     const GroupCommit::Room room = commit_.make_room(batch->size_bytes());
     if (room != GroupCommit::Room::kYes) {
-      // The leader must not pass for dead because this disk is slow or full: its request is heard,
-      // without its entries. Once a tick: it is answered, and an answer that was sent is a reason
-      // to look at the request again.
-      const bool later = room == GroupCommit::Room::kLater;
-      if (!later || !std::exchange(from.heard, true)) {
+      // The leader must not pass for dead because this disk is slow or full.
+      if (room == GroupCommit::Room::kNoSpace) {
+        // The request is dropped. The leader asks again with its heartbeats, and goes on as soon as
+        // there is space (S36).
+        group->raft.hear(from.peer, step);
+        groups_.mark_dirty(*group);
+        return Taken::kYes;
+      }
+      // The request stays, and is heard without its entries. Once a tick: it is answered, and an
+      // answer that was sent is a reason to look at the request again.
+      if (!std::exchange(from.heard, true)) {
         (void)group->raft.step(from.peer, step, {});
         groups_.mark_dirty(*group);
       }
-      if (later) return Taken::kLater;
-      // Nothing is written and nothing acknowledged: the leader asks again with its heartbeats, and
-      // goes on as soon as there is space (S36).
-      return Taken::kYes;
+      return Taken::kLater;
     }
     if (!links(*group, step.prev_index, step.prev_term, *batch)) {
       events_.on_log_damaged(

@@ -356,6 +356,77 @@ TEST(RaftLiveness, S25_AFollowerThatWasAwayCatchesUpWhileEntriesKeepComing) {
   EXPECT_EQ(lab.at(away).log().last_index(), lab.at(leader).log().last_index());
 }
 
+TEST(RaftLiveness, S36_ARequestWithoutRoomIsHeardAndNotAnswered) {
+  Raft raft = make_follower(3, 2, {1});
+  for (std::uint32_t i = 0; i < kLong; ++i) {
+    tick(raft, 1);
+    raft.hear(node(2), {Term(2), Index(1), Term(1), Index(1)});
+  }
+  EXPECT_EQ(raft.leader(), node(2));
+  Outbox outbox = take_outbox(raft);
+  EXPECT_TRUE(outbox.vote_requests.empty());
+  EXPECT_TRUE(outbox.append_replies.empty());
+  EXPECT_EQ(raft.commit_index(), Index(0));
+
+  raft.hear(node(3), {Term(1), Index(1), Term(1), Index(1)});
+  EXPECT_EQ(raft.leader(), node(2));
+  outbox = take_outbox(raft);
+  ASSERT_EQ(outbox.append_replies.size(), 1u) << "a leader of the past is told";
+  EXPECT_EQ(outbox.append_replies[0].reply.term, Term(2));
+
+  tick(raft, 2 * kTicksMin);
+  EXPECT_FALSE(take_outbox(raft).vote_requests.empty());
+}
+
+TEST(RaftLiveness, S36_AFollowerWithoutRoomIsAskedByHeartbeatsAndGoesOnWhenItHasSome) {
+  Raft leader = make_follower(3, 0);
+  make_leader(leader, 3);
+  Raft follower(options_for(3, 2), {}, LogView());
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(leader.propose(1, kBytes));
+  log_durable(leader);
+  bool room = false;
+  // One batch a request, until nothing is left to say; the requests that this took.
+  const auto talk = [&] {
+    std::size_t requests = 0;
+    while (const auto plan = leader.plan_append(node(2))) {
+      if (++requests > 1000) break;
+      const bool empty = plan->last_index < plan->next_index;
+      const Index last = empty ? plan->request.prev_index : plan->next_index;
+      leader.on_append_sent(node(2), last, empty ? 0 : kBytes);
+      const BatchInfo batch{empty ? Term{} : *leader.log().term_at(last), last, 1, kBytes};
+      if (empty || room) {
+        (void)follower.step(node(1), plan->request, std::span(&batch, empty ? 0u : 1u));
+        log_durable(follower);
+        follower.on_hard_state_durable(follower.hard_state());
+      } else {
+        follower.hear(node(1), plan->request);
+      }
+      for (const auto& answer : take_outbox(follower).append_replies) {
+        leader.step(node(2), answer.reply);
+      }
+    }
+    return requests;
+  };
+  std::size_t requests = talk();
+  const std::uint32_t heartbeats = 50;
+  for (std::uint32_t i = 0; i < heartbeats * kHeartbeatTicks; ++i) {
+    tick(leader, 1);
+    send_all(leader, 3);
+    accept(leader, 3, leader.log().last_index());
+    take_outbox(leader);
+    requests += talk();
+  }
+  ASSERT_EQ(leader.role(), Role::kLeader);
+  EXPECT_EQ(follower.log().last_index(), Index(0));
+  EXPECT_LE(requests, 4u * heartbeats);
+  room = true;
+  for (std::uint32_t i = 0; i < 2 * kHeartbeatTicks; ++i) {
+    tick(leader, 1);
+    talk();
+  }
+  EXPECT_EQ(follower.log().last_index(), leader.log().last_index());
+}
+
 TEST(RaftLiveness, S53_ManyTicksAtOnceOnlyCostTheLeadership) {
   Lab lab(3);
   const std::uint32_t leader = lab.elect();

@@ -518,12 +518,7 @@ class Run {
     });
     if (!rested) return;
     world_.trace("world", "at rest");
-    // A mark follows after some idle ticks.
-    const bool marked = wait_for(kMarkMax, "an idle node has not marked its newest entries (S29)", [&] {
-      return std::ranges::all_of(
-          nodes_, [&](const auto& n) { return !sound(*n) || checks_.has_marks(*n); });
-    });
-    if (!marked) return;
+    if (!marks_follow()) return;
     for (const auto& node : nodes_) {
       if (!sound(*node)) continue;
       WorkloadClient& reader = *clients_.front();
@@ -535,6 +530,43 @@ class Run {
       reader.stop_reading();
     }
     stop_everything();
+  }
+
+  /// A mark follows after some idle ticks (S29). Idle from when the last log moved: what the clients
+  /// gave up, nodes that were slow to take it in may append yet.
+  bool marks_follow() {
+    Time moved = world_.now();
+    std::uint64_t sum = 0;
+    const auto marked = [&] {
+      return std::ranges::all_of(
+          nodes_, [&](const auto& n) { return !sound(*n) || checks_.has_marks(*n); });
+    };
+    const bool ended = wait_for(kRestMax, "the logs did not come to rest", [&] {
+      if (const std::uint64_t now = sum_of_positions(); now != sum) {
+        sum = now;
+        moved = world_.now();
+      }
+      return marked() || world_.now() > moved + kMarkMax;
+    });
+    if (!ended) return false;
+    if (marked()) return true;
+    world_.report("an idle node has not marked its newest entries (S29): " + state_text());
+    return false;
+  }
+
+  /// Changes whenever a log does.
+  [[nodiscard]] std::uint64_t sum_of_positions() const {
+    std::uint64_t sum = 0;
+    for (const auto& node : nodes_) {
+      for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
+        const shard::Group* group = group_of(*node, GroupId(g));
+        if (group == nullptr) continue;
+        const raft::Raft& raft = group->raft;
+        sum += raft.log().last_index().value() + raft.durable_index().value() +
+               raft.commit_index().value();
+      }
+    }
+    return sum;
   }
 
   /// Every node that can run does, and holds what is committed, and nothing else.
