@@ -230,6 +230,20 @@ CONSENSUS = (
         ),
     ),
     PlantedBug(
+        "request-without-room-answered",
+        ("S36",),
+        "A follower without space drops the entries of a request and answers it: the leader sends what "
+        "follows, is refused, and probes again, as fast as the network goes, while the disk is full.",
+        (
+            Edit(
+                "engine/shard/peer_side.cc",
+                "        group->raft.hear(from.peer, step);\n",
+                "        (void)group->raft.step(from.peer, step, {});\n",
+            ),
+        ),
+        arguments=("--liveness",),
+    ),
+    PlantedBug(
         "conflicting-entries-kept",
         ("S5",),
         "A follower takes any entry at a batch's last index for that batch: it keeps what "

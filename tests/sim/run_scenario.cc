@@ -16,6 +16,9 @@ namespace {
 constexpr std::uint16_t kPort = 7000;
 constexpr Time kRestMax = 120 * kSecond;  // for the cluster to come to rest once nothing fails
 constexpr Time kMarkMax = 10 * kSecond;
+/// What a cluster at rest may do: events in a tick, for each shard and each group of each node. Restarts
+/// and dials that fail go on and take up to twenty; two nodes that keep each other busy, hundreds.
+constexpr std::uint64_t kRestEventsMax = 100;
 constexpr Time kStopMax = 20 * kSecond;
 constexpr Time kLook = 20 * kMs;
 constexpr unsigned kStartsOfALiarMax = 3;
@@ -692,7 +695,16 @@ class Run {
     for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
       overtaken.push_back(is_overtaken(GroupId(g), leaders[g].term));
     }
+    const std::uint64_t events_before = world_.events();
     if (!until(world_.now() + 20 * timeout)) return;
+    const std::uint64_t ticks = 20 * timeout / (Time{scenario_.tick_ms} * kMs);
+    const std::uint64_t places =
+        std::uint64_t{scenario_.nodes} * (scenario_.shards + scenario_.groups);
+    if (const std::uint64_t events = world_.events() - events_before;
+        events > kRestEventsMax * ticks * places) {
+      world_.report("a cluster at rest is busy: " + std::to_string(events) + " events in " +
+                    std::to_string(ticks) + " ticks: " + state_text());
+    }
     for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
       const auto now = checks_.newest_leader(GroupId(g));
       // One outside of the quorum may lose its office to what still ails it.
