@@ -53,7 +53,7 @@ class Ring {
   void pop_back() {
     SLUICE_CHECK(count_ > 0);
     back() = T{};
-    --count_;
+    if (--count_ == 0) head_ = 0;
   }
   void clear() {
     while (count_ > 0) pop_back();

@@ -1,4 +1,4 @@
-// Memory for batches, recycled. Buffers come in classes of 2.5 KiB, 10 KiB, 40 KiB, ... so that a
+// Memory for batches, recycled. Buffers come in classes of 5 KiB, 20 KiB, 80 KiB, ... so that a
 // thousand groups with one small entry each do not take a thousand times the largest batch.
 //
 // No powers of two: a thousand small batches, each at the beginning of a page of its own, would share a
@@ -22,7 +22,7 @@ struct Buffer {
 
 class BufferPool {
  public:
-  static constexpr std::size_t kSmallestBytes = 2560;
+  static constexpr std::size_t kSmallestBytes = 5120;
 
   /// Keeps at most `free_bytes_max` of unused memory.
   explicit BufferPool(std::uint64_t free_bytes_max) : free_bytes_max_(free_bytes_max) {}
@@ -32,7 +32,7 @@ class BufferPool {
   void release(Buffer buffer);
 
  private:
-  static constexpr std::size_t kClasses = 10;  // up to 640 MiB
+  static constexpr std::size_t kClasses = 9;  // up to 320 MiB
 
   std::uint64_t free_bytes_max_;
   std::uint64_t free_bytes_ = 0;

@@ -87,7 +87,7 @@ AppendDecision Raft::take(const AppendRequest& request, std::span<const BatchInf
     // A second overwriting has to wait for the first to reach the disk; the leader asks again with
     // its next heartbeat. See truncate_from().
     if (unsettled_from_) {
-      decision = {};
+      decision.accepted = false;
       return decision;
     }
     decision.truncate_from = fresh.front().first_index;

@@ -9,6 +9,8 @@ namespace sluice::raft {
 namespace {
 // A probe may be refused and everything in it sent for nothing, so it stays small.
 constexpr std::uint64_t kProbeBytesMax = 64u << 10;
+/// So many heartbeats in a row, without a word from the follower, entries may stand for.
+constexpr std::uint64_t kHeartbeatsByEntriesMax = 2;
 }  // namespace
 
 bool Progress::may_send_entries() const {
@@ -33,7 +35,7 @@ void Progress::start_term(Index last_index) {
   commit_due_ = false;
   match_index_ = held_index_ = sent_index_ = commit_sent_ = Index{};
   next_index_ = last_index.next();
-  ticks_since_contact_ = 0;
+  ticks_since_contact_ = heartbeats_since_contact_ = 0;
 }
 
 void Progress::on_link_up() {
@@ -55,7 +57,11 @@ void Progress::on_entries_sent(Index last_sent, std::uint64_t size_bytes, Index 
   push({last_sent, size_bytes});
   sent_index_ = std::max(sent_index_, last_sent);
   commit_sent_ = std::max(commit_sent_, commit_index);
-  heartbeat_due_ = commit_due_ = false;
+  // Entries are a heartbeat too, to a follower that answers. One that has no room for them says nothing
+  // (Raft::hear), and while entries came one by one until the window is full the leader would take it
+  // for gone, and with it perhaps its majority: so the heartbeat goes by itself then.
+  if (heartbeats_since_contact_ < kHeartbeatsByEntriesMax) heartbeat_due_ = false;
+  commit_due_ = false;
   if (state_ == State::kProbe) {
     probe_outstanding_ = true;
   } else {

@@ -71,10 +71,13 @@ class Progress {
   /// The node became leader with a log that ends at `last_index`.
   void start_term(Index last_index);
   void on_tick() { ++ticks_since_contact_; }
-  void mark_heartbeat_due() { heartbeat_due_ = true; }
+  void mark_heartbeat_due() {
+    heartbeat_due_ = true;
+    ++heartbeats_since_contact_;
+  }
   void mark_commit_due() { commit_due_ = true; }
   /// It answered, whatever it said.
-  void on_contact() { ticks_since_contact_ = 0; }
+  void on_contact() { ticks_since_contact_ = heartbeats_since_contact_ = 0; }
   void on_link_up();
   void on_link_down();
 
@@ -117,6 +120,7 @@ class Progress {
   Index sent_index_;  // highest index it was asked about, in this term and since it regressed
   Index commit_sent_;
   std::uint64_t ticks_since_contact_ = 0;
+  std::uint64_t heartbeats_since_contact_ = 0;  // that fell due
 
   Ring<Request> window_;  // in flight
   std::uint64_t inflight_bytes_ = 0;

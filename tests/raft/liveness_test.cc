@@ -378,18 +378,24 @@ TEST(RaftLiveness, S36_ARequestWithoutRoomIsHeardAndNotAnswered) {
   EXPECT_FALSE(take_outbox(raft).vote_requests.empty());
 }
 
-TEST(RaftLiveness, S36_AFollowerWithoutRoomIsAskedByHeartbeatsAndGoesOnWhenItHasSome) {
-  Raft leader = make_follower(3, 0);
-  make_leader(leader, 3);
-  Raft follower(options_for(3, 2), {}, LogView());
-  for (int i = 0; i < 6; ++i) ASSERT_TRUE(leader.propose(1, kBytes));
-  log_durable(leader);
-  bool room = false;
-  // One batch a request, until nothing is left to say; the requests that this took.
-  const auto talk = [&] {
-    std::size_t requests = 0;
+/// A leader and a follower that may lack room for entries; one batch a request.
+struct FollowerWithoutRoom {
+  explicit FollowerWithoutRoom(std::uint32_t inflight_requests_max)
+      : leader(leader_options(inflight_requests_max), {}, LogView()),
+        follower(options_for(3, 2), {}, LogView()) {
+    make_leader(leader, 3);
+  }
+  static Options leader_options(std::uint32_t inflight_requests_max) {
+    Options options = options_for(3);
+    options.inflight_requests_max = inflight_requests_max;
+    options.inflight_bytes_max = std::uint64_t{inflight_requests_max} * kBytes;
+    return options;
+  }
+
+  /// Until nothing is left to say.
+  void talk() {
     while (const auto plan = leader.plan_append(node(2))) {
-      if (++requests > 1000) break;
+      ASSERT_LT(++requests, 10'000u);
       const bool empty = plan->last_index < plan->next_index;
       const Index last = empty ? plan->request.prev_index : plan->next_index;
       leader.on_append_sent(node(2), last, empty ? 0 : kBytes);
@@ -397,7 +403,7 @@ TEST(RaftLiveness, S36_AFollowerWithoutRoomIsAskedByHeartbeatsAndGoesOnWhenItHas
       if (empty || room) {
         (void)follower.step(node(1), plan->request, std::span(&batch, empty ? 0u : 1u));
         log_durable(follower);
-        follower.on_hard_state_durable(follower.hard_state());
+        hard_state_durable(follower);
       } else {
         follower.hear(node(1), plan->request);
       }
@@ -405,26 +411,44 @@ TEST(RaftLiveness, S36_AFollowerWithoutRoomIsAskedByHeartbeatsAndGoesOnWhenItHas
         leader.step(node(2), answer.reply);
       }
     }
-    return requests;
-  };
-  std::size_t requests = talk();
-  const std::uint32_t heartbeats = 50;
-  for (std::uint32_t i = 0; i < heartbeats * kHeartbeatTicks; ++i) {
+  }
+  /// The third node takes and has everything.
+  void turn() {
     tick(leader, 1);
+    log_durable(leader);
     send_all(leader, 3);
     accept(leader, 3, leader.log().last_index());
     take_outbox(leader);
-    requests += talk();
-  }
-  ASSERT_EQ(leader.role(), Role::kLeader);
-  EXPECT_EQ(follower.log().last_index(), Index(0));
-  EXPECT_LE(requests, 4u * heartbeats);
-  room = true;
-  for (std::uint32_t i = 0; i < 2 * kHeartbeatTicks; ++i) {
-    tick(leader, 1);
     talk();
   }
-  EXPECT_EQ(follower.log().last_index(), leader.log().last_index());
+
+  Raft leader, follower;
+  bool room = false;
+  std::size_t requests = 0;
+};
+
+TEST(RaftLiveness, S36_AFollowerWithoutRoomIsAskedByHeartbeatsAndGoesOnWhenItHasSome) {
+  FollowerWithoutRoom pair(4);
+  for (int i = 0; i < 6; ++i) ASSERT_TRUE(pair.leader.propose(1, kBytes));
+  const std::uint32_t heartbeats = 50;
+  for (std::uint32_t i = 0; i < heartbeats * kHeartbeatTicks; ++i) ASSERT_NO_FATAL_FAILURE(pair.turn());
+  ASSERT_EQ(pair.leader.role(), Role::kLeader);
+  EXPECT_EQ(pair.follower.log().last_index(), Index(0));
+  EXPECT_LE(pair.requests, 4u * heartbeats);
+  pair.room = true;
+  for (std::uint32_t i = 0; i < 2 * kHeartbeatTicks; ++i) ASSERT_NO_FATAL_FAILURE(pair.turn());
+  EXPECT_EQ(pair.follower.log().last_index(), pair.leader.log().last_index());
+}
+
+TEST(RaftLiveness, S36_AFollowerWithoutRoomIsNotTakenForGoneWhileEntriesKeepComing) {
+  FollowerWithoutRoom pair(256);
+  ASSERT_NO_FATAL_FAILURE(pair.turn());
+  for (std::uint32_t i = 0; i < kLong; ++i) {
+    ASSERT_TRUE(pair.leader.propose(1, kBytes));
+    ASSERT_NO_FATAL_FAILURE(pair.turn());
+    EXPECT_LT(pair.leader.progress(node(2))->ticks_since_contact(), kTicksMin);
+  }
+  EXPECT_EQ(pair.follower.log().last_index(), Index(0));
 }
 
 TEST(RaftLiveness, S53_ManyTicksAtOnceOnlyCostTheLeadership) {

@@ -253,7 +253,8 @@ CONSENSUS = (
             Edit(
                 RAFT + "follower.cc",
                 "  if (batch.last_index() > commit_index_) return false;\n",
-                "  if (batch.last_index() > commit_index_) return log_.term_at(batch.last_index()).has_value();\n",
+                "  if (batch.last_index() > commit_index_)\n"
+                "    return log_.term_at(batch.last_index()).has_value();\n",
             ),
         ),
     ),
@@ -331,7 +332,8 @@ CONSENSUS = (
             Edit(
                 RAFT + "follower.cc",
                 "  if (request.prev_index > commit_index_) return false;\n",
-                "  if (request.prev_index > commit_index_) return log_.term_at(request.prev_index).has_value();\n",
+                "  if (request.prev_index > commit_index_)\n"
+                "    return log_.term_at(request.prev_index).has_value();\n",
             ),
         ),
     ),

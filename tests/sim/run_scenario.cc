@@ -535,41 +535,46 @@ class Run {
     stop_everything();
   }
 
-  /// A mark follows after some idle ticks (S29). Idle from when the last log moved: what the clients
-  /// gave up, nodes that were slow to take it in may append yet.
+  /// A mark follows after some idle ticks (S29). A node is idle from when its logs last moved: what the
+  /// clients gave up, nodes that were slow to take it in may append yet.
   bool marks_follow() {
-    Time moved = world_.now();
-    std::uint64_t sum = 0;
-    const auto marked = [&] {
-      return std::ranges::all_of(
-          nodes_, [&](const auto& n) { return !sound(*n) || checks_.has_marks(*n); });
+    struct Rest {
+      std::vector<std::uint64_t> positions;
+      Time since = 0;
     };
+    std::vector<Rest> rests(nodes_.size());
+    const Node* late = nullptr;
     const bool ended = wait_for(kRestMax, "the logs did not come to rest", [&] {
-      if (const std::uint64_t now = sum_of_positions(); now != sum) {
-        sum = now;
-        moved = world_.now();
+      bool marked = true;
+      for (std::size_t i = 0; i < nodes_.size(); ++i) {
+        const Node& node = *nodes_[i];
+        if (auto now = positions(node); now != rests[i].positions) rests[i] = {now, world_.now()};
+        if (!sound(node) || checks_.has_marks(node)) continue;
+        marked = false;
+        if (world_.now() > rests[i].since + kMarkMax) late = &node;
       }
-      return marked() || world_.now() > moved + kMarkMax;
+      return marked || late != nullptr;
     });
-    if (!ended) return false;
-    if (marked()) return true;
-    world_.report("an idle node has not marked its newest entries (S29): " + state_text());
+    if (late == nullptr) return ended;
+    world_.report(late->name() + " is idle and has not marked its newest entries (S29): " +
+                  state_text());
     return false;
   }
 
-  /// Changes whenever a log does.
-  [[nodiscard]] std::uint64_t sum_of_positions() const {
-    std::uint64_t sum = 0;
-    for (const auto& node : nodes_) {
-      for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
-        const shard::Group* group = group_of(*node, GroupId(g));
-        if (group == nullptr) continue;
-        const raft::Raft& raft = group->raft;
-        sum += raft.log().last_index().value() + raft.durable_index().value() +
-               raft.commit_index().value();
+  /// Of the logs of a node.
+  [[nodiscard]] std::vector<std::uint64_t> positions(const Node& node) const {
+    std::vector<std::uint64_t> all;
+    for (std::uint32_t g = 0; g < scenario_.groups; ++g) {
+      const shard::Group* group = group_of(node, GroupId(g));
+      if (group == nullptr) continue;
+      const raft::Raft& raft = group->raft;
+      for (const Index index : {raft.log().first_index(), raft.log().last_index(),
+                                raft.durable_index(), raft.commit_index()}) {
+        all.push_back(index.value());
       }
+      all.push_back(raft.term().value());
     }
-    return sum;
+    return all;
   }
 
   /// Every node that can run does, and holds what is committed, and nothing else.
