@@ -13,6 +13,9 @@ import time
 from . import process
 
 LOAD = ("--outstanding=4096", "--entry-bytes=256")
+# What the nodes are started with: as they are by default, where what the follower lacks is read back
+# from the disk that the load bounds, and with memory for all of it.
+VARIANTS = {"catch-up": (), "catch-up from memory": ("--tail-bytes=2GiB",)}
 SECONDS_MIN = 3  # of each phase: a sample a second
 SETTLED = 2      # samples before any counts
 LINE = re.compile(r"measuring\s+([\d,]+) entries/s")
@@ -67,8 +70,8 @@ class Load:
 
 
 class Nodes:
-    def __init__(self, binary, directory):
-        self.binary, self.directory = binary, directory
+    def __init__(self, binary, directory, options):
+        self.binary, self.directory, self.options = binary, directory, options
         self.ports = process.free_ports(3)
         self.children = [self.start(i) for i in range(3)]
 
@@ -77,7 +80,7 @@ class Nodes:
         return process.start(
             [self.binary, "serve", f"--node-id={i + 1}", "--cluster-id=catch-up",
              f"--data-dir={self.directory}/node-{i + 1}", f"--listen=127.0.0.1:{self.ports[i]}",
-             "--shards=1", "--no-pin", "--fsync=always", *peers],
+             "--shards=1", "--no-pin", "--fsync=always", *peers, *self.options],
             os.path.join(self.directory, f"log-{i + 1}"))
 
     def cluster(self):
@@ -108,14 +111,15 @@ class Nodes:
         return groups[i] is not None and lead - groups[i]["durable_index"] < 100_000
 
 
-def run(binary, data_dir, seconds):
+def run(binary, data_dir, seconds, options=()):
     """Entries per second with all nodes (before the follower went and, if it caught up while the load
-    lasted, afterwards, since a machine drifts) and while it caught up. Raises Failed."""
+    lasted, afterwards, since a machine drifts) and while it caught up; the nodes get `options` besides.
+    Raises Failed."""
     seconds = max(seconds, SECONDS_MIN)
     directory = tempfile.mkdtemp(prefix="sluice-perf-catch-up-", dir=data_dir)
     nodes = load = None
     try:
-        nodes = Nodes(binary, directory)
+        nodes = Nodes(binary, directory, options)
         follower = nodes.follower()
         load = Load(binary, nodes.cluster(), round(4 * seconds + 8))
         load.wait_for_lines(SETTLED, 60)
