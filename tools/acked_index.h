@@ -49,7 +49,7 @@ class AckedIndex {
   }
 
   /// What was recorded below `first` was trimmed on purpose: it is neither counted nor found from now
-  /// on. Returns how many that were. Looks at one page at most: a load must not stand still for it.
+  /// on. Returns how many that were. Looks into one page at most: a load must not stand still for it.
   std::uint64_t forget_below(Index first) {
     if (count_ == 0 || first <= first_) return 0;
     std::uint64_t gone = 0;

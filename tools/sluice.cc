@@ -14,13 +14,6 @@
 #include "tools/errors.h"
 #include "tools/help_format.h"
 
-/// jemalloc(3), TUNING: what this program asks of it. Memory in pages of 2 MiB: with thousands of groups
-/// a node, and a client of theirs, touch thousands of places in turn, more than a processor has entries
-/// for small pages. With a kernel that gives no such pages nothing changes; MALLOC_CONF is stronger.
-extern "C" {
-[[gnu::used]] const char* malloc_conf = "thp:always,metadata_thp:auto";
-}
-
 namespace sluice::tools {
 namespace {
 

@@ -122,7 +122,7 @@ class Raft {
   /// does not run for election, and it takes and acknowledges nothing. No answer either (but to a leader
   /// of the past): one that said how far this log goes would be the answer to a probe, upon which the
   /// leader sends what follows the entries that were dropped, is refused, and probes again, as fast as
-  /// the network goes, until there is room (S36). It learns how things stand by its next heartbeat.
+  /// the network goes, until there is room (S36). The leader learns by its next heartbeat how things stand.
   void hear(NodeId from, const AppendRequest& request);
 
   /// Leader only: takes the next `entry_count` indexes. The caller writes the sealed batch.

@@ -13,9 +13,6 @@ import time
 from . import process
 
 LOAD = ("--outstanding=4096", "--entry-bytes=256")
-# What the nodes are started with: as they are by default, where what the follower lacks is read back
-# from the disk that the load bounds, and with memory for all of it.
-VARIANTS = {"catch-up": (), "catch-up from memory": ("--tail-bytes=2GiB",)}
 SECONDS_MIN = 3  # of each phase: a sample a second
 SETTLED = 2      # samples before any counts
 LINE = re.compile(r"measuring\s+([\d,]+) entries/s")
@@ -70,8 +67,8 @@ class Load:
 
 
 class Nodes:
-    def __init__(self, binary, directory, options):
-        self.binary, self.directory, self.options = binary, directory, options
+    def __init__(self, binary, directory):
+        self.binary, self.directory = binary, directory
         self.ports = process.free_ports(3)
         self.children = [self.start(i) for i in range(3)]
 
@@ -80,7 +77,7 @@ class Nodes:
         return process.start(
             [self.binary, "serve", f"--node-id={i + 1}", "--cluster-id=catch-up",
              f"--data-dir={self.directory}/node-{i + 1}", f"--listen=127.0.0.1:{self.ports[i]}",
-             "--shards=1", "--no-pin", "--fsync=always", *peers, *self.options],
+             "--shards=1", "--no-pin", "--fsync=always", *peers],
             os.path.join(self.directory, f"log-{i + 1}"))
 
     def cluster(self):
@@ -111,15 +108,14 @@ class Nodes:
         return groups[i] is not None and lead - groups[i]["durable_index"] < 100_000
 
 
-def run(binary, data_dir, seconds, options=()):
+def run(binary, data_dir, seconds):
     """Entries per second with all nodes (before the follower went and, if it caught up while the load
-    lasted, afterwards, since a machine drifts) and while it caught up; the nodes get `options` besides.
-    Raises Failed."""
+    lasted, afterwards, since a machine drifts) and while it caught up. Raises Failed."""
     seconds = max(seconds, SECONDS_MIN)
     directory = tempfile.mkdtemp(prefix="sluice-perf-catch-up-", dir=data_dir)
     nodes = load = None
     try:
-        nodes = Nodes(binary, directory, options)
+        nodes = Nodes(binary, directory)
         follower = nodes.follower()
         load = Load(binary, nodes.cluster(), round(4 * seconds + 8))
         load.wait_for_lines(SETTLED, 60)

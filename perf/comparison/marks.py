@@ -79,9 +79,7 @@ def of_itself(results):
         Mark("network, 4,096 x 256 B: 1,000 groups, share of one group's entries/s", 0.7, True,
              results.ratio("sluice", "sluice", many, other_workload=busy)),
         Mark("a follower that catches up: share of the leader's throughput that is left", 0.8, True,
-             results.catch_up("catch-up")),
-        Mark("the same with memory for what it lacks (--tail-bytes 2GiB)", 0.8, True,
-             results.catch_up("catch-up from memory")),
+             results.catch_up()),
     ]
 
 

@@ -65,10 +65,10 @@ class Results:
     def rate(self, system, workload):
         return Spread([record["rate"] for record in self.of(system, workload)])
 
-    def catch_up(self, variant):
+    def catch_up(self):
         """Share of the throughput that is left while a follower catches up."""
         return Spread([take(record["result"], "share_left") for record in self.records
-                       if record["workload"] == variant])
+                       if record["kind"] == "catch-up"])
 
     def systems(self, workload):
         """Those that ran it."""

@@ -242,6 +242,7 @@ CONSENSUS = (
             ),
         ),
         arguments=("--liveness",),
+        rare=True,
     ),
     PlantedBug(
         "conflicting-entries-kept",
