@@ -65,6 +65,10 @@ struct Config {
   std::uint64_t uncommitted_bytes_max = 32u << 20;  // per group
   std::uint32_t producers_max = 1024;               // sequences remembered, per group
 
+  /// A thread that has nothing to do looks so long for something before it sleeps, as long as it is
+  /// kept busy (io/busy_poll.h). Latency for processor time. 0 to 10,000; 0: sleeps at once.
+  std::uint32_t busy_poll_us = 100;
+
   std::uint32_t tick_ms = 10;               // 1 to 1,000
   std::uint32_t election_timeout_ms = 500;  // minimum; drawn from [1, 2) times this
   std::uint32_t heartbeat_ms = 50;

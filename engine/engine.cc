@@ -158,7 +158,8 @@ class EngineImpl final : public Engine, private LocalHost {
     if (config_.pin && core >= 0) pin_this_thread(core);
     pthread_setname_np(pthread_self(), ("shard-" + std::to_string(id.value())).c_str());
     int error = 0;
-    auto made = io::make_uring_io({}, error);
+    const std::uint64_t busy_poll_ns = std::uint64_t{config_.busy_poll_us} * 1'000;
+    auto made = io::make_uring_io({.busy_poll_ns = busy_poll_ns}, error);
     if (!made) return not_opened(uring_problem(error));
     auto io = std::move(*made);
     auto opened = Shard::open(*io, shard_options(id));

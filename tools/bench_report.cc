@@ -34,6 +34,7 @@ Json options_json(const BenchReport& report) {
   options["segment_bytes"] = report.embedded ? Json(report.segment_bytes) : Json();
   options["writes_inflight_max"] = report.embedded ? Json(report.writes_inflight_max) : Json();
   options["inflight_bytes_max"] = report.embedded ? Json(report.inflight_bytes_max) : Json();
+  options["busy_poll_us"] = report.busy_poll_us;
   options["retain_bytes"] = report.embedded ? Json(report.retain_bytes) : Json();
   options["rate"] = report.rate > 0 ? Json(report.rate) : Json();
   options["seconds"] = report.seconds;

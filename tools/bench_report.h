@@ -26,6 +26,7 @@ struct BenchReport {
   std::uint64_t segment_bytes = Config().segment_bytes;              // these three: of the nodes
   std::uint32_t writes_inflight_max = Config().writes_inflight_max;  // of an embedded cluster
   std::uint64_t inflight_bytes_max = Config().inflight_bytes_max;
+  std::uint32_t busy_poll_us = Config().busy_poll_us;  // of an embedded cluster and of the client
   std::uint64_t retain_bytes = 256u << 20;  // of an embedded cluster; 0: all
   double rate = 0;  // 0: closed loop
   double seconds = 10;

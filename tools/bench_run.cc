@@ -60,6 +60,7 @@ void check_settings(BenchSettings& settings) {
       std::max(settings.target.inflight_bytes_max,
                report.outstanding * (report.entry_bytes + kEntryOverheadBytes));
   if (report.seconds <= 0) throw UsageError("--seconds: choose more than 0");
+  settings.target.busy_poll_us = report.busy_poll_us;
   settings.target.batch_bytes_max = static_cast<std::uint32_t>(report.batch_bytes_max);
   if (report.entry_bytes + 128 > report.batch_bytes_max)
     throw UsageError(fmt::format("--entry-bytes {} does not fit in --batch-bytes-max {}",
@@ -115,7 +116,8 @@ void BenchRun::start_cluster() {
                           fmt::format("--batch-bytes-max={}", report_.batch_bytes_max),
                           fmt::format("--segment-bytes={}", report_.segment_bytes),
                           fmt::format("--writes-inflight-max={}", report_.writes_inflight_max),
-                          fmt::format("--inflight-bytes-max={}", report_.inflight_bytes_max)};
+                          fmt::format("--inflight-bytes-max={}", report_.inflight_bytes_max),
+                          fmt::format("--busy-poll-us={}", report_.busy_poll_us)};
   if (!settings_.pin) wanted.serve_options.emplace_back("--no-pin");
   wanted.without_first = report_.in_process;
   if (report_.in_process) wanted.serve_options.emplace_back(kOthersElectionTimeout);
@@ -151,6 +153,7 @@ void BenchRun::start_own_node() {
   config.segment_bytes = report_.segment_bytes;
   config.writes_inflight_max = report_.writes_inflight_max;
   config.inflight_bytes_max = report_.inflight_bytes_max;
+  config.busy_poll_us = report_.busy_poll_us;
   auto started = Engine::start(config);
   if (!started) throw Failure(started.error());
   own_node_ = std::move(*started);

@@ -13,9 +13,9 @@
 namespace sluice::tools {
 namespace {
 
-std::unique_ptr<io::Io> open_ring() {
+std::unique_ptr<io::Io> open_ring(std::uint64_t busy_poll_ns) {
   int error = 0;
-  Result<std::unique_ptr<io::Io>> ring = io::make_uring_io({}, error);
+  Result<std::unique_ptr<io::Io>> ring = io::make_uring_io({.busy_poll_ns = busy_poll_ns}, error);
   if (ring) return std::move(*ring);
   throw Failure(
       fmt::format("io_uring cannot be used ({}): it needs a Linux kernel from 6.0 and a container "
@@ -52,7 +52,7 @@ void declare_group(OptionSet& options, std::uint32_t& group) {
 
 ClientLoop::ClientLoop(const ClusterOptions& options, client::Events& events)
     : events_(events),
-      io_(open_ring()),
+      io_(open_ring(std::uint64_t{options.busy_poll_us} * 1'000)),
       waker_(io_->make_waker()),
       stop_([this] { waker_->wake(); }) {
   client::Options wanted;

@@ -9,7 +9,8 @@
 //   - A Completion carries one operation at a time: pending() tells.
 //   - result >= 0 is success (bytes moved; the new handle for open, accept, connect), < 0 is
 //     -errno. Reads, writes, sends and receives may be short. Completions come in any order.
-//   - Nothing is submitted to the kernel before run_once(): one system call per loop.
+//   - Nothing is submitted to the kernel before run_once(): one system call per loop, beside those
+//     that wait.
 #pragma once
 
 #include <sys/uio.h>

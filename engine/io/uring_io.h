@@ -3,6 +3,7 @@
 // and it may be destroyed in another thread after that one has left its loop.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -13,6 +14,9 @@ namespace sluice::io {
 struct UringOptions {
   unsigned submission_entries = 1024;
   unsigned completion_entries = 8192;
+  /// How long run_once() looks for completions before it sleeps, while there is much to do; 0: not at
+  /// all (busy_poll.h).
+  std::uint64_t busy_poll_ns = 100'000;
 };
 
 /// Errors  kIo with errno in `error` (ENOSYS or EPERM: io_uring is missing or forbidden).

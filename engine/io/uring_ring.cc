@@ -1,7 +1,10 @@
 #include "engine/io/uring_ring.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -13,10 +16,11 @@ namespace {
 
 // DEFER_TASKRUN runs completions only when this thread asks for them, so that a handler's cache is
 // not disturbed and one wake-up serves many; since Linux 6.1. COOP_TASKRUN (5.19) at least spares
-// the interrupts.
+// the interrupts. TASKRUN_FLAG (5.19): the kernel shows in memory that it has some, for look_until().
 constexpr std::array<unsigned, 3> kSetupFlags = {
-    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL,
-    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
+        IORING_SETUP_SUBMIT_ALL,
+    IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL,
     0,
 };
 
@@ -30,12 +34,16 @@ bool is_passing(int result) {
   return result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
 }
 
-/// From now on. An absolute time is taken for the host's by kernels that forget the time namespace.
-__kernel_timespec time_until(std::uint64_t deadline_ns) {
+std::uint64_t clock_ns() {
   timespec now{};
   SLUICE_CHECK(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-  const std::uint64_t now_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-                               static_cast<std::uint64_t>(now.tv_nsec);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+/// From now on. An absolute time is taken for the host's by kernels that forget the time namespace.
+__kernel_timespec time_until(std::uint64_t deadline_ns) {
+  const std::uint64_t now_ns = clock_ns();
   const std::uint64_t left_ns = deadline_ns - std::min(deadline_ns, now_ns);
   __kernel_timespec time{};
   time.tv_sec = static_cast<std::int64_t>(left_ns / 1'000'000'000);
@@ -46,7 +54,7 @@ __kernel_timespec time_until(std::uint64_t deadline_ns) {
 }  // namespace
 
 Result<std::unique_ptr<Ring>> Ring::make(const UringOptions& options, int& error) {
-  std::unique_ptr<Ring> ring(new Ring);
+  std::unique_ptr<Ring> ring(new Ring(options.busy_poll_ns));
   ring->ring_.ring_fd = -1;
   int result = -EINVAL;
   for (const unsigned flags : kSetupFlags) {
@@ -140,9 +148,36 @@ void Ring::enter(bool block) {
   if (!block || !backlog_.empty() || ready() > 0) {
     result = io_uring_submit_and_get_events(&ring_);
   } else {
-    result = io_uring_submit_and_wait(&ring_, 1);
+    result = wait();
   }
   SLUICE_CHECK(is_passing(result));
+}
+
+int Ring::wait() {
+  if (!busy_poll_.enabled()) return io_uring_submit_and_wait(&ring_, 1);
+  const std::uint64_t begin_ns = clock_ns();
+  int result = 0;
+  if (const std::uint64_t window_ns = busy_poll_.window_ns(); window_ns > 0) {
+    result = io_uring_submit_and_get_events(&ring_);
+    if (is_passing(result)) look_until(begin_ns + window_ns);
+  }
+  if (is_passing(result) && ready() == 0) result = io_uring_submit_and_wait(&ring_, 1);
+  busy_poll_.on_waited(clock_ns() - begin_ns);
+  return result;
+}
+
+void Ring::look_until(std::uint64_t deadline_ns) {
+  // Written by the kernel.
+  const std::atomic_ref<unsigned> flags(*ring_.sq.kflags);
+  while (ready() == 0 && clock_ns() < deadline_ns) {
+    if ((flags.load(std::memory_order_relaxed) & IORING_SQ_TASKRUN) != 0) {
+      (void)io_uring_get_events(&ring_);
+    } else {
+      // Other nodes, a client, the kernel's own threads may wait for this very core, and for what
+      // they do this thread waits.
+      ::sched_yield();
+    }
+  }
 }
 
 Ring::Done Ring::take() {

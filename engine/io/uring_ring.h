@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/io/busy_poll.h"
 #include "engine/io/uring_io.h"
 #include "wire/result.h"
 
@@ -30,7 +31,8 @@ class Ring {
   [[nodiscard]] io_uring_sqe& next_submission();
 
   /// Submits everything and gathers completions; with `block` it waits for one. One system call
-  /// unless the backlog is in use. Returns early on a signal and when an alarm goes off.
+  /// unless the backlog is in use or a completion is looked for before sleeping (BusyPoll). Returns
+  /// early on a signal while it sleeps and when an alarm goes off.
   void enter(bool block);
 
   /// From now on enter() does not block beyond `deadline_ns` (CLOCK_MONOTONIC). An alarm for an
@@ -51,14 +53,17 @@ class Ring {
   [[nodiscard]] Done take();
 
  private:
-  Ring() = default;
+  explicit Ring(std::uint64_t busy_poll_ns) : busy_poll_(busy_poll_ns) {}
   void bind_to_this_thread();
   void drain_backlog();
+  int wait();
+  void look_until(std::uint64_t deadline_ns);
 
   io_uring ring_{};
   std::thread::id thread_;  // of the first enter()
   std::vector<io_uring_sqe> backlog_;
   std::size_t backlog_begin_ = 0;
+  BusyPoll busy_poll_;
 
   static constexpr std::uint64_t kAlarm = 1;  // user data; completions are aligned, so none has it
   static constexpr std::uint64_t kNoAlarm = ~std::uint64_t{0};
