@@ -1,10 +1,10 @@
 // How long a thread that waits looks for completions itself before it goes to sleep.
 //
 // To sleep and be woken costs more than most of what a node waits for in a busy hour: whoever wakes
-// it has to interrupt its core, and a core that has gone idle takes its time to come back (some 12 us
-// and 25 us on a virtual machine; a durable write is 150). So a thread that is kept busy looks for a
-// while, and gives its core away between looks to whoever wants it (sched_yield(2)). A thread that
-// waited long the last time is not busy, and sleeps at once: an idle node costs nothing.
+// it has to interrupt its core, and a core that has gone idle takes its time to come back (some 12
+// us and 25 us on a virtual machine; a durable write is 150). So a thread that is kept busy looks
+// for a while, and gives its core away between looks to whoever wants it (sched_yield(2)). A thread
+// that waited long the last time is not busy, and sleeps at once: an idle node costs nothing.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ class BusyPoll {
   void on_waited(std::uint64_t waited_ns) { busy_ = waited_ns <= kBusyWindows * window_ns_; }
 
  private:
-  /// Who waited longer than so many windows is idle. More than one: a disk that takes a few windows is
-  /// slept for, and what comes after it (an answer, the next batch) is worth looking for.
+  /// Who waited longer than so many windows is idle. More than one: a disk that takes a few windows
+  /// is slept for, and what comes after it (an answer, the next batch) is worth looking for.
   static constexpr std::uint64_t kBusyWindows = 10;
 
   std::uint64_t window_ns_;

@@ -14,8 +14,8 @@ namespace sluice::io {
 struct UringOptions {
   unsigned submission_entries = 1024;
   unsigned completion_entries = 8192;
-  /// How long run_once() looks for completions before it sleeps, while there is much to do; 0: not at
-  /// all (busy_poll.h).
+  /// How long run_once() looks for completions before it sleeps, while there is much to do; 0: not
+  /// at all (busy_poll.h).
   std::uint64_t busy_poll_ns = 100'000;
 };
 

@@ -16,7 +16,7 @@ namespace {
 
 // DEFER_TASKRUN runs completions only when this thread asks for them, so that a handler's cache is
 // not disturbed and one wake-up serves many; since Linux 6.1. COOP_TASKRUN (5.19) at least spares
-// the interrupts. TASKRUN_FLAG (5.19): the kernel shows in memory that it has some, for look_until().
+// the interrupts. TASKRUN_FLAG (5.19): the kernel shows in memory that it has some to run.
 constexpr std::array<unsigned, 3> kSetupFlags = {
     IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG |
         IORING_SETUP_SUBMIT_ALL,
