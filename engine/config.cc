@@ -111,7 +111,7 @@ std::string problem_of_sizes(const Config& config) {
            outside("inflight_bytes_max", config.inflight_bytes_max, 1u << 16, 1ull << 40),
            outside("uncommitted_bytes_max", config.uncommitted_bytes_max, 1u << 16, 1ull << 40),
            outside("producers_max", config.producers_max, 1, 1u << 20),
-           outside("busy_poll_us", config.busy_poll_us, 0, 10'000),
+           outside("busy_poll_us", config.busy_poll_us, 0, 1'000),
        })
     if (!line.empty()) return line;
   if (config.shards != 0 && config.groups / config.shards > kGroupsPerShardMax)

@@ -66,7 +66,7 @@ struct Config {
   std::uint32_t producers_max = 1024;               // sequences remembered, per group
 
   /// A thread that has nothing to do looks so long for something before it sleeps, as long as it is
-  /// kept busy (io/busy_poll.h). Latency for processor time. 0 to 10,000; 0: sleeps at once.
+  /// kept busy (io/busy_poll.h). Latency for processor time. 0 to 1,000; 0: sleeps at once.
   std::uint32_t busy_poll_us = 100;
 
   std::uint32_t tick_ms = 10;               // 1 to 1,000

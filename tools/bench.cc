@@ -70,7 +70,7 @@ void Bench::declare_cluster(OptionSet& options) {
                  "group commits on their way to the disk at once, of the nodes that bench starts");
   options.size("inflight-bytes-max", asked_.inflight_bytes_max, {1u << 16, 1ull << 40},
                "bytes sent to a follower without its answer, of the nodes that bench starts");
-  options.number("busy-poll-us", asked_.busy_poll_us, {0, 10'000},
+  options.number("busy-poll-us", asked_.busy_poll_us, {0, 1'000},
                  "how long a busy thread, of the nodes that bench starts and of the client, looks for "
                  "work before it sleeps, in microseconds; 0: it sleeps at once");
   options.size("retain", asked_.retain_bytes, {0, 1ull << 50},

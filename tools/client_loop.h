@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "engine/client/client.h"
-#include "engine/config.h"
 #include "engine/io/io.h"
 #include "tools/option_set.h"
 #include "tools/stop_signal.h"
@@ -23,7 +22,7 @@ struct ClusterOptions {
   std::uint32_t timeout_ms = 5000;
   std::uint32_t batch_bytes_max = 1u << 20;
   std::uint64_t inflight_bytes_max = client::Options().inflight_bytes_max;  // of appends; no option
-  std::uint32_t busy_poll_us = Config().busy_poll_us;                       // likewise
+  std::uint32_t busy_poll_us = 0;  // of the loop (engine/io/busy_poll.h); likewise
 
   /// --cluster (required) and --cluster-id.
   void declare(OptionSet& options);

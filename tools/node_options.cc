@@ -104,9 +104,10 @@ void NodeOptions::declare_bounds(OptionSet& options) {
 }
 
 void NodeOptions::declare_times(OptionSet& options) {
-  options.number("busy-poll-us", config_.busy_poll_us, {0, 10'000},
-                 "how long a busy thread looks for work before it sleeps, in microseconds; shortens "
-                 "latency, costs processor time; 0: it sleeps at once");
+  options.number("busy-poll-us", config_.busy_poll_us, {0, 1'000},
+                 "how long a busy thread looks for work before it sleeps, in microseconds: shorter "
+                 "latency for processor time that nobody else wants. 0, to sleep at once, where "
+                 "processors are shared or limited (a container with a quota)");
   options.number("tick-ms", config_.tick_ms, {1, 1000}, "the node's clock, in milliseconds");
   options.number("election-timeout-ms", config_.election_timeout_ms, {2, 600'000},
                  "silence of the leader after which a node campaigns, in milliseconds; drawn from "

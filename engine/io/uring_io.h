@@ -15,8 +15,8 @@ struct UringOptions {
   unsigned submission_entries = 1024;
   unsigned completion_entries = 8192;
   /// How long run_once() looks for completions before it sleeps, while there is much to do; 0: not
-  /// at all (busy_poll.h).
-  std::uint64_t busy_poll_ns = 100'000;
+  /// at all (busy_poll.h). A node's threads look as its configuration says.
+  std::uint64_t busy_poll_ns = 0;
 };
 
 /// Errors  kIo with errno in `error` (ENOSYS or EPERM: io_uring is missing or forbidden).

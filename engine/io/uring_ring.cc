@@ -155,11 +155,13 @@ void Ring::enter(bool block) {
 
 int Ring::wait() {
   if (!busy_poll_.enabled()) return io_uring_submit_and_wait(&ring_, 1);
-  const std::uint64_t begin_ns = clock_ns();
+  std::uint64_t begin_ns = clock_ns();
   int result = 0;
   if (const std::uint64_t window_ns = busy_poll_.window_ns(); window_ns > 0) {
     result = io_uring_submit_and_get_events(&ring_);
-    if (is_passing(result)) look_until(begin_ns + window_ns);
+    begin_ns = clock_ns();
+    // What the kernel did not take yet cannot be looked for.
+    if (result >= 0 && io_uring_sq_ready(&ring_) == 0) look_until(begin_ns + window_ns);
   }
   if (is_passing(result) && ready() == 0) result = io_uring_submit_and_wait(&ring_, 1);
   busy_poll_.on_waited(clock_ns() - begin_ns);
@@ -171,12 +173,12 @@ void Ring::look_until(std::uint64_t deadline_ns) {
   const std::atomic_ref<unsigned> flags(*ring_.sq.kflags);
   while (ready() == 0 && clock_ns() < deadline_ns) {
     if ((flags.load(std::memory_order_relaxed) & IORING_SQ_TASKRUN) != 0) {
-      (void)io_uring_get_events(&ring_);
-    } else {
-      // Other nodes, a client, the kernel's own threads may wait for this very core, and for what
-      // they do this thread waits.
-      ::sched_yield();
+      SLUICE_CHECK(is_passing(io_uring_get_events(&ring_)));
+      if (ready() > 0) return;
     }
+    // Other nodes, a client, the kernel's own threads may wait for this very core, and for what they
+    // do this thread waits.
+    ::sched_yield();
   }
 }
 
@@ -185,6 +187,7 @@ Ring::Done Ring::take() {
   SLUICE_CHECK(io_uring_peek_cqe(&ring_, &cqe) == 0 && cqe != nullptr);
   Done done{io_uring_cqe_get_data64(cqe), cqe->res};
   io_uring_cqe_seen(&ring_, cqe);
+  if (done.user_data != kAlarm && done.user_data != kNobody) busy_poll_.on_completion();
   if (done.user_data == kAlarm) {
     alarm_ns_ = kNoAlarm;
     done.user_data = kNobody;

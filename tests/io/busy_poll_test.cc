@@ -15,12 +15,29 @@ TEST(BusyPollRule, LooksAfterShortWaitsAndSleepsAfterLongOnes) {
   BusyPoll poll(100);
   EXPECT_TRUE(poll.enabled());
   EXPECT_EQ(poll.window_ns(), 0u);  // nothing is known yet
-  poll.on_waited(1'000);
-  EXPECT_EQ(poll.window_ns(), 100u);
-  poll.on_waited(1'001);
-  EXPECT_EQ(poll.window_ns(), 0u);
+  const auto wait = [&](std::uint64_t ns) {
+    poll.on_waited(ns);
+    poll.on_completion();
+    return poll.window_ns();
+  };
+  EXPECT_EQ(wait(1'000), 100u);
+  EXPECT_EQ(wait(1'001), 0u);
+  EXPECT_EQ(wait(5), 100u);
+}
+
+TEST(BusyPollRule, AWaitThatOnlyTheClockEndedIsIdle) {
+  BusyPoll poll(100);
   poll.on_waited(5);
+  EXPECT_EQ(poll.window_ns(), 0u);
+  poll.on_completion();
   EXPECT_EQ(poll.window_ns(), 100u);
+}
+
+TEST(BusyPollRule, TheLongestWindowDoesNotWrap) {
+  BusyPoll poll(~std::uint64_t{0});
+  poll.on_waited(~std::uint64_t{0} / 4);
+  poll.on_completion();
+  EXPECT_GT(poll.window_ns(), 0u);
 }
 
 TEST(BusyPollRule, WithoutAWindowItNeverLooks) {
@@ -53,7 +70,7 @@ class BusyPollTest : public IoTest {
   }
 };
 
-// Nothing but a look can end these waits in time: the window is longer than the test may take.
+// Longer than a test may take: a wait that is not seen to end hangs.
 constexpr std::uint64_t kForEver = 3'600'000 * kMs;
 
 TEST_F(BusyPollTest, ATimerThatGoesOffMeanwhileIsSeen) {
@@ -91,17 +108,31 @@ TEST_F(BusyPollTest, WritesAndReadsComeBackWhileItLooks) {
   io_->close(file);
 }
 
-// A thread that looked whenever it waits would spend its whole window each time.
-TEST_F(BusyPollTest, AnIdleThreadSleeps) {
-  constexpr std::uint64_t kWindow = 20 * kMs;
-  io_ = make({.busy_poll_ns = kWindow});
+/// What a wait of 60 ms costs of this thread's time.
+std::uint64_t cost_of_a_wait(Io& io) {
   const std::uint64_t begin_ns = thread_cpu_ns();
-  for (int i = 0; i < 4; ++i) {
-    Op timer;
-    io_->timer(timer.completion, io_->now_ns() + 11 * kWindow);
-    EXPECT_EQ(await(timer), 0);
-  }
-  EXPECT_LT(thread_cpu_ns() - begin_ns, kWindow);
+  Op timer;
+  io.timer(timer.completion, io.now_ns() + 60 * kMs);
+  while (timer.completion.pending()) io.run_once();
+  return thread_cpu_ns() - begin_ns;
+}
+constexpr std::uint64_t kCostOfSleepMax = 3 * kMs;
+
+TEST_F(BusyPollTest, ABusyThreadLooks) {
+  make_busy(kForEver);
+  EXPECT_GT(cost_of_a_wait(*io_), kCostOfSleepMax);
+}
+
+TEST_F(BusyPollTest, WithoutAWindowABusyThreadSleeps) {
+  make_busy(0);
+  EXPECT_LT(cost_of_a_wait(*io_), kCostOfSleepMax);
+}
+
+// The second wait: the first looks through its window, for the thread was busy before it.
+TEST_F(BusyPollTest, AThreadThatOnlyItsClockWakesSleeps) {
+  make_busy(20 * kMs);  // ten times that is longer than a wait
+  (void)cost_of_a_wait(*io_);
+  EXPECT_LT(cost_of_a_wait(*io_), kCostOfSleepMax);
 }
 
 }  // namespace
