@@ -8,20 +8,10 @@
 #include <cerrno>
 #include <ctime>
 
+#include "engine/io/clock.h"
 #include "engine/io/uring_io_impl.h"
 
 namespace sluice::io {
-namespace {
-
-std::uint64_t clock_ns(clockid_t clock) {
-  timespec time{};
-  SLUICE_CHECK(::clock_gettime(clock, &time) == 0);
-  return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(time.tv_nsec);
-}
-
-}  // namespace
-
 Result<std::unique_ptr<Io>> make_uring_io(const UringOptions& options, int& error) {
   auto ring = Ring::make(options, error);
   if (!ring) return fail(ring.error());

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "engine/io/clock.h"
 #include "wire/check.h"
 
 namespace sluice::io {
@@ -34,16 +35,9 @@ bool is_passing(int result) {
   return result >= 0 || result == -EINTR || result == -EAGAIN || result == -EBUSY;
 }
 
-std::uint64_t clock_ns() {
-  timespec now{};
-  SLUICE_CHECK(::clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-         static_cast<std::uint64_t>(now.tv_nsec);
-}
-
 /// From now on. An absolute time is taken for the host's by kernels that forget the time namespace.
 __kernel_timespec time_until(std::uint64_t deadline_ns) {
-  const std::uint64_t now_ns = clock_ns();
+  const std::uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
   const std::uint64_t left_ns = deadline_ns - std::min(deadline_ns, now_ns);
   __kernel_timespec time{};
   time.tv_sec = static_cast<std::int64_t>(left_ns / 1'000'000'000);
@@ -155,23 +149,23 @@ void Ring::enter(bool block) {
 
 int Ring::wait() {
   if (!busy_poll_.enabled()) return io_uring_submit_and_wait(&ring_, 1);
-  std::uint64_t begin_ns = clock_ns();
+  std::uint64_t begin_ns = clock_ns(CLOCK_MONOTONIC);
   int result = 0;
   if (const std::uint64_t window_ns = busy_poll_.window_ns(); window_ns > 0) {
     result = io_uring_submit_and_get_events(&ring_);
-    begin_ns = clock_ns();
+    begin_ns = clock_ns(CLOCK_MONOTONIC);
     // What the kernel did not take yet cannot be looked for.
     if (result >= 0 && io_uring_sq_ready(&ring_) == 0) look_until(begin_ns + window_ns);
   }
   if (is_passing(result) && ready() == 0) result = io_uring_submit_and_wait(&ring_, 1);
-  busy_poll_.on_waited(clock_ns() - begin_ns);
+  busy_poll_.on_waited(clock_ns(CLOCK_MONOTONIC) - begin_ns);
   return result;
 }
 
 void Ring::look_until(std::uint64_t deadline_ns) {
   // Written by the kernel.
   const std::atomic_ref<unsigned> flags(*ring_.sq.kflags);
-  while (ready() == 0 && clock_ns() < deadline_ns) {
+  while (ready() == 0 && clock_ns(CLOCK_MONOTONIC) < deadline_ns) {
     if ((flags.load(std::memory_order_relaxed) & IORING_SQ_TASKRUN) != 0) {
       SLUICE_CHECK(is_passing(io_uring_get_events(&ring_)));
       if (ready() > 0) return;
