@@ -109,6 +109,7 @@ std::string problem_of_sizes(const Config& config) {
            outside("send_queue_bytes_max", config.send_queue_bytes_max, 1u << 16, 1ull << 40),
            outside("connections_max", config.connections_max, 16, 1u << 20),
            outside("inflight_bytes_max", config.inflight_bytes_max, 1u << 16, 1ull << 40),
+           outside("catch_up_bytes_per_s_min", config.catch_up_bytes_per_s_min, 1u << 20, 1ull << 40),
            outside("uncommitted_bytes_max", config.uncommitted_bytes_max, 1u << 16, 1ull << 40),
            outside("producers_max", config.producers_max, 1, 1u << 20),
            outside("busy_poll_us", config.busy_poll_us, 0, 1'000),

@@ -97,6 +97,9 @@ void NodeOptions::declare_bounds(OptionSet& options) {
                  "connections of clients and peers, per thread");
   options.size("inflight-bytes-max", config_.inflight_bytes_max, {1u << 16, kTiB},
                "bytes sent to a follower without its answer, per group");
+  options.size("catch-up-bytes-per-s-min", config_.catch_up_bytes_per_s_min, {1u << 20, kTiB},
+               "least that is read from disk in a second for a follower that is behind; under load, one "
+               "and a half times what is written");
   options.size("uncommitted-bytes-max", config_.uncommitted_bytes_max, {1u << 16, kTiB},
                "bytes not yet on a majority, per group; above it appends wait or are refused");
   options.number("producers-max", config_.producers_max, {1, 1u << 20},

@@ -28,7 +28,8 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       directories_(directories),
       events_(events),
       windows_{{{io, commit.files(), kReadWindowBytes, *this},
-                {io, commit.files(), kReadWindowBytes, *this}}} {
+                {io, commit.files(), kReadWindowBytes, *this}}},
+      pace_(options_.catch_up_bytes_per_s_min) {
   for (std::size_t i = 0; i < kProbesMax; ++i) probes_.push_back({});  // so that it never grows
   probes_.clear();
 }
@@ -278,7 +279,7 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
     if (bytes > 0 && bytes + size > plan.bytes_max) break;
     full = frame_batch_bytes_ > 0 && frame_batch_bytes_ + size > options_.batch_bytes_max;
     if (full) break;
-    const Slice slice = slice_of(group, entry);
+    const Slice slice = slice_of(group, i);
     if (slice.bytes.empty()) break;
     slices_.push_back(slice);
     frame_batch_bytes_ += size;
@@ -300,7 +301,8 @@ PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan
   return full ? Gathered::kFull : Gathered::kMore;
 }
 
-PeerLink::Slice PeerLink::slice_of(Group& group, const segments::GroupIndex::Entry& entry) {
+PeerLink::Slice PeerLink::slice_of(Group& group, std::size_t position) {
+  const auto& entry = group.index.batch(position);
   if (const auto bytes = commit_.tail().find(entry.location); !bytes.empty()) {
     return {bytes, entry.location.seq, nullptr};
   }
@@ -318,13 +320,14 @@ PeerLink::Slice PeerLink::slice_of(Group& group, const segments::GroupIndex::Ent
                            " does not match its checksum");
     return {};
   }
-  read_from(group, entry.location);
+  read_from(group, position);
   return {};
 }
 
 /// One read at a time; another group that needs one asks again when this one is done and sent.
-void PeerLink::read_from(Group& group, const segments::Location& location) {
-  if (!may_read_ || reading()) return;
+void PeerLink::read_from(Group& group, std::size_t position) {
+  if (!may_read_ || reading() || !pace_.may_read(load())) return;
+  const segments::Location& location = group.index.batch(position).location;
   const auto window =
       std::ranges::find_if(windows_, [this](const ReadWindow& w) { return is_free(w); });
   if (window == windows_.end()) return;
@@ -337,7 +340,17 @@ void PeerLink::read_from(Group& group, const segments::Location& location) {
   // One group may be behind, or all of them: then what they need lies side by side.
   window->plan(location, commit_.log().written_seq());
   window->add_what_follows();
+  for (std::size_t i = position + 1; i < group.index.batch_count(); ++i) {
+    if (!window->complete(group.index.batch(i).location)) break;
+  }
+  pace_.on_read(load(), window->planned_bytes());
   window->start();
+}
+
+CatchUpPace::Load PeerLink::load() const {
+  return {.now_ns = io_.now_ns(),
+          .committed_bytes = commit_.counters().bytes_written,
+          .resting = commit_.resting()};
 }
 
 bool PeerLink::reading() const { return std::ranges::any_of(windows_, &ReadWindow::reading); }

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "engine/io/io.h"
+#include "engine/shard/catch_up_pace.h"
 #include "engine/shard/connection.h"
 #include "engine/shard/groups.h"
 #include "engine/shard/peer_directories.h"
@@ -57,6 +58,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
     io::Endpoint endpoint;
     Introduction self;
     std::uint32_t batch_bytes_max = 0;
+    std::uint64_t catch_up_bytes_per_s_min = 1;  // read from disk for a follower that is behind
     std::uint64_t silence_ns_max = 0;  // a request unanswered for so long: the link is dead (S42)
   };
 
@@ -112,9 +114,10 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
     ReadWindow* window = nullptr;  // the window that has it
   };
   /// Without bytes: it is on disk, and being read or waiting for it; or damage was found.
-  [[nodiscard]] Slice slice_of(Group& group, const segments::GroupIndex::Entry& entry);
-  void read_from(Group& group, const segments::Location& location);
+  [[nodiscard]] Slice slice_of(Group& group, std::size_t position);
+  void read_from(Group& group, std::size_t position);
   [[nodiscard]] bool reading() const;
+  [[nodiscard]] CatchUpPace::Load load() const;
   /// Nothing is sent from it, nor is it about to be.
   [[nodiscard]] bool is_free(const ReadWindow& window) const;
   void send_gathered();
@@ -138,6 +141,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   // Two, so that the next read goes on while the bytes of the last one leave: a follower that is behind
   // has to get its batches faster than new ones come. One read at a time: live writes want the disk, too.
   std::array<ReadWindow, 2> windows_;
+  CatchUpPace pace_;
   Group* reading_for_ = nullptr;  // whose batches are being read
   Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
   Group* passed_over_ = nullptr;  // wanted, not in wanted_: what it has did not fit into the last frame

@@ -1,6 +1,7 @@
 #include "engine/shard/read_window.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <utility>
 
@@ -74,10 +75,20 @@ void ReadWindow::add_what_follows() {
   stretches_[0]->wanted = planned_bytes_;
 }
 
+bool ReadWindow::complete(const segments::Location& next) {
+  SLUICE_CHECK(stretch_count_ == 1);
+  Stretch& all = *stretches_[0];
+  if (next.epoch != epoch_ || next.seq > written_ || next.offset >= all.end()) return false;
+  if (end_of(next) <= all.end()) return true;
+  planned_bytes_ = all.wanted = static_cast<std::size_t>(end_of(next) - all.begin);
+  return false;
+}
+
 void ReadWindow::start() {
   SLUICE_CHECK(idle() && stretch_count_ > 0);
   if (buffer_.size_bytes() < planned_bytes_) {
-    buffer_ = io::AlignedBuffer(std::max(planned_bytes_, window_bytes_));
+    // To the next power of two, so that plans of ever other sizes soon find room.
+    buffer_ = io::AlignedBuffer(std::bit_ceil(std::max(planned_bytes_, window_bytes_)));
   }
   if (files_.file(epoch_) != io::Handle::kNone) return read_all();
   path_ = files_.path(segments::SegmentLog::segment_name(epoch_));

@@ -43,6 +43,10 @@ class ReadWindow {
   [[nodiscard]] bool add(const segments::Location& next);
   /// Instead of adding: everything that follows the first record, as far as the window reaches.
   void add_what_follows();
+  /// After add_what_follows(), of one record after the other: is it read whole anyway? The first that
+  /// the end would cut off is completed: it would be read again as the first of the next plan.
+  [[nodiscard]] bool complete(const segments::Location& next);
+  [[nodiscard]] std::size_t planned_bytes() const { return planned_bytes_; }
   /// Reads what was planned.
   void start();
 

@@ -109,6 +109,9 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                                    .shards = options_.identity.shards,
                                    .groups = options_.config.groups},
                           .batch_bytes_max = options_.config.batch_bytes_max,
+                          .catch_up_bytes_per_s_min =
+                              std::max<std::uint64_t>(1, options_.config.catch_up_bytes_per_s_min /
+                                                             options_.identity.shards),
                           .silence_ns_max = 4 * options_.config.election_timeout_ms * kNsPerMs},
         groups_, commit_, peer_directories_, link_events));
     bit <<= 1;

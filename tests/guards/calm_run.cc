@@ -83,6 +83,7 @@ class LoadClient final : public client::Events {
     MeteredIo io(below, meter_);
     client::Options options;
     options.cluster_name = kCluster;
+    options.batch_bytes_max = shape_.batch_bytes_max;
     for (std::size_t i = 0; i < kNodes; ++i) options.nodes.push_back(address(i));
     std::string what;
     auto made = client::Client::make(std::move(options), io, *this, what);
@@ -159,6 +160,7 @@ class CalmRun {
     RunResult result;
     if (go_on_until(shape_.warm_up)) {
       leader_ = leader_now();
+      if (shape_.away_for != 0) send_away();
       for (std::size_t i = 0; i < hosts_.size(); ++i) {
         hosts_[i]->meter.instructions = party_of(i) == instructions_of;
       }
@@ -180,18 +182,24 @@ class CalmRun {
     host.machine.times.spread = 1;
     host.machine.times.reorder = false;
     host.machine.disk = std::make_unique<sim::Disk>(world_.random_for("disk", i));
+    make_process(i);
+    if (i < kNodes) return start_node(i);
+    world_.at(kClientsStart, [this, i] {
+      hosts_[i]->process->spawn([this, i](sim::SimIo& io) { clients_[i - kNodes]->main(io); });
+    });
+  }
+
+  void make_process(std::size_t i) {
+    Host& host = *hosts_[i];
     host.process = std::make_unique<sim::Process>(world_, network_, host.machine,
                                                   world_.random_for("process", i).next());
     host.process->on_sent = [&host](const sim::Socket& socket, std::span<const std::byte> bytes) {
       host.frames.on_sent(socket, bytes);
     };
-    if (i < kNodes) {
-      host.process->spawn([this, i](sim::SimIo& io) { run_node(i, io); });
-      return;
-    }
-    world_.at(kClientsStart, [this, i] {
-      hosts_[i]->process->spawn([this, i](sim::SimIo& io) { clients_[i - kNodes]->main(io); });
-    });
+  }
+
+  void start_node(std::size_t i) {
+    hosts_[i]->process->spawn([this, i](sim::SimIo& io) { run_node(i, io); });
   }
 
   [[nodiscard]] Config config(std::size_t i) const {
@@ -268,16 +276,52 @@ class CalmRun {
     return static_cast<std::size_t>(most - led.begin());
   }
 
+  /// A follower is killed, misses `away_for` entries, is started again, and gets the first of them.
+  void send_away() {
+    away_ = leader_ == 0 ? 1 : 0;
+    const std::uint64_t held = durable_index(*shards_[away_]) + shape_.outstanding;
+    hosts_[away_]->process->kill();
+    shards_[away_] = nullptr;
+    went_at_ = acknowledged();
+    if (!go_on_until(went_at_ + shape_.away_for)) return;
+    gone_ = std::exchange(hosts_[away_]->process, nullptr);
+    make_process(away_);
+    start_node(away_);
+    while (shards_[away_] == nullptr || durable_index(*shards_[away_]) <= held) {
+      if (!step()) return;
+    }
+  }
+
+  [[nodiscard]] static std::uint64_t durable_index(const shard::Shard& shard) {
+    return shard.groups().all().front()->raft.durable_index().value();
+  }
+
+  /// It lacks no more than what may be on its way under load.
+  [[nodiscard]] bool has_caught_up() const {
+    return durable_index(*shards_[away_]) + 2 * shape_.outstanding >= durable_index(*shards_[leader_]);
+  }
+
+  bool go_on_until_caught_up() {
+    while (!has_caught_up()) {
+      if (!step()) return false;
+    }
+    return true;
+  }
+
   void measure(RunResult& result) {
     std::vector<Counts> before;
     for (const auto& host : hosts_) before.push_back(host->meter.counts);
     const std::uint64_t first = acknowledged();
     Meter::open_window();
-    const bool well = go_on_until(first + shape_.window);
+    const bool well =
+        shape_.window != 0 ? go_on_until(first + shape_.window) : go_on_until_caught_up();
     Meter::close_window();
     if (!well) return;
     result.entries = acknowledged() - first;
     result.payload_bytes = result.entries * shape_.entry_bytes;
+    if (shape_.away_for != 0) {
+      result.lacked_bytes = (acknowledged() - went_at_) * shape_.entry_bytes;
+    }
     for (std::size_t i = 0; i < hosts_.size(); ++i) {
       const Party party = party_of(i);
       Counts& sum = party == Party::kLeader      ? result.leader
@@ -312,9 +356,12 @@ class CalmRun {
   std::string failure_;
   std::vector<shard::Shard*> shards_;  // that run
   std::size_t leader_ = 0;
+  std::size_t away_ = 0;       // who is killed, with Shape::away_for
+  std::uint64_t went_at_ = 0;  // entries acknowledged then
   std::vector<std::unique_ptr<LoadClient>> clients_;
   // Last: who runs yet is unwound with its process, and may look at what is above.
   std::vector<std::unique_ptr<Host>> hosts_;
+  std::unique_ptr<sim::Process> gone_;  // of the node that was killed
 };
 
 }  // namespace
@@ -325,6 +372,7 @@ std::string Shape::name() const {
   if (groups > 1) text += "-in-" + std::to_string(groups);
   if (numbered) text += "-numbered";
   if (trim_every != 0) text += "-trimmed";
+  if (away_for != 0) text += "-behind";
   return text;
 }
 

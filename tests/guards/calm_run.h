@@ -17,7 +17,11 @@ struct Shape {
   std::uint32_t entry_bytes = 100;
   bool numbered = false;          // by a producer each
   std::uint64_t warm_up = 0;      // entries acknowledged before anything counts
-  std::uint64_t window = 0;       // entries that count
+  std::uint64_t window = 0;       // entries that count; 0 with away_for: until it has caught up
+  /// After the warm-up a follower is killed and is away for so many entries; what counts begins when it
+  /// is started again. 0: none is.
+  std::uint64_t away_for = 0;
+  std::uint32_t batch_bytes_max = 1u << 20;  // of a client
   /// The first client trims all that it knows to be committed, each time it has so many answers; 0:
   /// never. Segments are recycled then.
   std::uint64_t trim_every = 0;
@@ -33,6 +37,7 @@ struct RunResult {
   std::string failure;  // empty: it went well
   std::uint64_t entries = 0;
   std::uint64_t payload_bytes = 0;  // of these entries
+  std::uint64_t lacked_bytes = 0;   // payload that the follower that was away had to get
   Counts leader, followers, clients;  // followers: both together; clients: all of them
 };
 

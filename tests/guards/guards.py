@@ -47,6 +47,12 @@ def ratio(count, of):
 def figures_of(run):
     """What the counts of one shape mean: {figure: value}. Followers: one of them."""
     entries, payload, rounds = run["entries"], run["payload_bytes"], run["leader"]["writes"]
+    if run["lacked_bytes"]:
+        # A follower catches up: what its leader reads for that, beside what it needs and what the
+        # clients append meanwhile. All else depends on how its start fell into the run.
+        read = run["leader"]["read_bytes"]
+        return {"leader.read_bytes_per_lacked_byte": ratio(read, run["lacked_bytes"]),
+                "leader.read_bytes_per_written_byte": ratio(read, run["leader"]["written_bytes"])}
     figures = {"entries_per_commit_round": ratio(entries, rounds)}
     for party in PARTIES:
         counts = run[party]
@@ -243,11 +249,15 @@ def self_test():
     counts = dict.fromkeys(("allocations", "submits", "frames", "sent_bytes", "loops", "operations",
                             "writes", "written_bytes", "plain_written_bytes", "syncs", "answers",
                             "answer_frames"), 8)
-    run = {"entries": 16, "payload_bytes": 1600, **{party: counts for party in PARTIES}}
+    run = {"entries": 16, "payload_bytes": 1600, "lacked_bytes": 0,
+           **{party: counts for party in PARTIES}}
     figures = figures_of(run)
     assert figures["leader.answers_per_entry"] == 0.5
     assert figures["followers.answers_per_entry"] == 0.25
     assert figures["leader.submits_per_commit_round"] == 1
+    behind = {**run, "lacked_bytes": 16, "leader": {**counts, "read_bytes": 20, "written_bytes": 40}}
+    assert figures_of(behind) == {"leader.read_bytes_per_lacked_byte": 1.25,
+                                  "leader.read_bytes_per_written_byte": 0.5}
     profile = ("fn=(1) engine\n12 5\ncfn=(2) sluice::guards::Meter\ncalls=1 4\n+3 70\n* 6\n"
                "fn=(2)\n9 100\nfn=(1)\n-1 7\n")
     assert sum_of_profile(profile) == 5 + 6 + 7

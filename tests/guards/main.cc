@@ -42,6 +42,10 @@ std::vector<Shape> all_shapes() {
   rolling.trim_every = 2048;
   rolling.segment_bytes = 5u << 20;
   shapes.push_back(rolling);
+  // A follower that was away for more than any memory holds, and catches up under load. Batches that
+  // are large beside what is read at a time.
+  shapes.push_back({.outstanding = 400, .entry_bytes = 1024, .warm_up = 16384, .away_for = 131072,
+                    .batch_bytes_max = 400u << 10});
   return shapes;
 }
 
@@ -119,6 +123,7 @@ int run(const Options& options) {
     }
     all[shape.name()] = {{"entries", result.entries},
                          {"payload_bytes", result.payload_bytes},
+                         {"lacked_bytes", result.lacked_bytes},
                          {"leader", counts_of(result.leader)},
                          {"followers", counts_of(result.followers)},
                          {"clients", counts_of(result.clients)}};

@@ -65,6 +65,8 @@ std::span<const Counts::Field> Counts::fields() {
       {"written_bytes", &Counts::written_bytes},
       {"plain_writes", &Counts::plain_writes},
       {"plain_written_bytes", &Counts::plain_written_bytes},
+      {"reads", &Counts::reads},
+      {"read_bytes", &Counts::read_bytes},
       {"syncs", &Counts::syncs},
       {"frames", &Counts::frames},
       {"request_frames", &Counts::request_frames},

@@ -23,6 +23,8 @@ struct Counts {
   std::uint64_t written_bytes = 0;
   std::uint64_t plain_writes = 0;  // the others: segments being prepared
   std::uint64_t plain_written_bytes = 0;
+  std::uint64_t reads = 0;
+  std::uint64_t read_bytes = 0;  // asked for
   std::uint64_t syncs = 0;
   std::uint64_t frames = 0;          // sent
   std::uint64_t request_frames = 0;  // of these, with appends

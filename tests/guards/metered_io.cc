@@ -94,6 +94,8 @@ void MeteredIo::close(io::Handle handle) {
 void MeteredIo::read(io::Completion& completion, io::Handle file, std::span<std::byte> buffer,
                      std::uint64_t offset) {
   const Outside outside;
+  ++meter_.counts.reads;
+  meter_.counts.read_bytes += buffer.size();
   inner_.read(relay(completion), file, buffer, offset);
 }
 

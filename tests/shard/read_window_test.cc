@@ -113,6 +113,35 @@ TEST_F(ReadWindowTest, WhatFollowsIsReadAsFarAsTheWindowReaches) {
   EXPECT_FALSE(has(far)) << "only its beginning";
 }
 
+TEST_F(ReadWindowTest, OfWhatFollowsTheFirstRecordThatWouldBeCutOffIsCompleted) {
+  const Location first = write(100'000);
+  const Location inside = write(100'000);
+  const Location cut = write(100'000);
+  const Location beyond = write(100);
+  ASSERT_LT(cut.offset - first.offset, kWindowBytes);
+  ASSERT_GT(cut.offset + cut.size_bytes - first.offset, kWindowBytes);
+  window_->plan(first, written());
+  window_->add_what_follows();
+  EXPECT_TRUE(window_->complete(inside));
+  EXPECT_EQ(window_->planned_bytes(), kWindowBytes);
+  EXPECT_FALSE(window_->complete(cut)) << "the plan is complete with it";
+  const std::size_t to_its_end = cut.offset + cut.size_bytes - first.offset / kBlock * kBlock;
+  EXPECT_EQ(window_->planned_bytes(), (to_its_end + kBlock - 1) / kBlock * kBlock);
+  ASSERT_EQ(read(), 0);
+  EXPECT_TRUE(has(first) && has(inside) && has(cut));
+  EXPECT_FALSE(has(beyond));
+}
+
+TEST_F(ReadWindowTest, WhatMayNotBeWrittenYetIsNotCompleted) {
+  const Location first = write(200'000);
+  const ChunkSeq before = written();
+  const Location cut = write(200'000);
+  window_->plan(first, before);
+  window_->add_what_follows();
+  EXPECT_FALSE(window_->complete(cut));
+  EXPECT_EQ(window_->planned_bytes(), kWindowBytes);
+}
+
 TEST_F(ReadWindowTest, ARecordLargerThanTheWindowIsReadAlone) {
   const Location large = write(kWindowBytes + 1000);
   const Location next = write(100);

@@ -76,6 +76,7 @@ TEST(Command, HelpOfEachSubcommandNamesEachOption) {
         "--send-queue-bytes-max",
         "--connections-max",
         "--inflight-bytes-max",
+        "--catch-up-bytes-per-s-min",
         "--uncommitted-bytes-max",
         "--first-core"}},
       {"append", {"--cluster", "--cluster-id", "--group", "--timeout-ms", "--config", "FILE"}},

@@ -79,6 +79,7 @@ TEST(Config, EachMistakeIsFoundAndNamed) {
       {[](Config& c) { c.writes_inflight_max = 0; }, "writes_inflight_max"},
       {[](Config& c) { c.inflight_bytes_max = 1u << 16; }, "inflight_bytes_max"},
       {[](Config& c) { c.producers_max = 0; }, "producers_max"},
+      {[](Config& c) { c.catch_up_bytes_per_s_min = 4096; }, "catch_up_bytes_per_s_min"},
       {[](Config& c) { c.busy_poll_us = 1'001; }, "busy_poll_us"},
       {[](Config& c) { c.tick_ms = 0; }, "tick_ms"},
       {[](Config& c) { c.heartbeat_ms = 5; }, "heartbeat_ms"},
