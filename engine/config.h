@@ -62,8 +62,9 @@ struct Config {
   std::uint64_t send_queue_bytes_max = 16u << 20;   // per connection; beyond it is cut off
   std::uint32_t connections_max = 1024;             // clients' and peers', per shard
   std::uint64_t inflight_bytes_max = 8u << 20;      // per follower and group
-  /// What is read from disk for a follower that is behind keeps pace with the commits; of a node that
-  /// commits little it is at least so much a second, over all its threads.
+  /// What is read from disk for a follower that is behind keeps pace with the commits of its thread
+  /// (shard/catch_up_pace.h). However little those are, it is at least so much a second for each follower
+  /// if all threads read; a thread's part of it is fixed.
   std::uint64_t catch_up_bytes_per_s_min = 128u << 20;
   std::uint64_t uncommitted_bytes_max = 32u << 20;  // per group
   std::uint32_t producers_max = 1024;               // sequences remembered, per group

@@ -98,8 +98,9 @@ void NodeOptions::declare_bounds(OptionSet& options) {
   options.size("inflight-bytes-max", config_.inflight_bytes_max, {1u << 16, kTiB},
                "bytes sent to a follower without its answer, per group");
   options.size("catch-up-bytes-per-s-min", config_.catch_up_bytes_per_s_min, {1u << 20, kTiB},
-               "least that is read from disk in a second for a follower that is behind; under load, one "
-               "and a half times what is written");
+               "what is read from disk in a second for a follower that is behind, at least, all threads "
+               "together. Under load it is one and a half times what is written; at rest, all that the "
+               "disk gives");
   options.size("uncommitted-bytes-max", config_.uncommitted_bytes_max, {1u << 16, kTiB},
                "bytes not yet on a majority, per group; above it appends wait or are refused");
   options.number("producers-max", config_.producers_max, {1, 1u << 20},

@@ -131,6 +131,13 @@ std::optional<AppendPlan> Raft::plan_append(NodeId to) const {
   return plan;
 }
 
+std::optional<AppendPlan> Raft::plan_heartbeat(NodeId to) const {
+  if (role_ != Role::kLeader) return std::nullopt;
+  const Progress* progress = this->progress(to);
+  if (progress == nullptr || !progress->link_up() || !progress->heartbeat_due()) return std::nullopt;
+  return plan_empty(std::max(progress->next_index().prev(), log_.first_index().prev()));
+}
+
 AppendPlan Raft::plan_empty(Index prev_index) const {
   return {.request = {.term = hard_state_.term,
                       .prev_index = prev_index,

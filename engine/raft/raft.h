@@ -165,6 +165,10 @@ class Raft {
   /// Changes nothing: call on_append_sent() when (and only when) it was handed to the link, before
   /// any other fact. For an empty request last_sent is request.prev_index and size_bytes is 0.
   [[nodiscard]] std::optional<AppendPlan> plan_append(NodeId to) const;
+  /// The heartbeat that is due, although plan_append() may have entries: for when these have to be read
+  /// first. Without it a follower would take its leader for gone meanwhile, and the leader the follower.
+  /// Sent like a plan of plan_append().
+  [[nodiscard]] std::optional<AppendPlan> plan_heartbeat(NodeId to) const;
   /// Whether plan_append() has something. Costs less.
   [[nodiscard]] bool append_due(NodeId to) const;
   void on_append_sent(NodeId to, Index last_sent, std::uint64_t size_bytes);

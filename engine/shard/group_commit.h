@@ -100,8 +100,11 @@ class GroupCommit : private FileSteps::Events {
     return failed_ || (writes_inflight_ == 0 && (!log_.chunk_open() || log_.chunk_empty()) &&
                        unsynced_.empty() && syncing_.empty());
   }
-  /// Nothing was written for a tick at least, and nothing is on its way.
-  [[nodiscard]] bool resting() const { return idle_ticks_ > 1 && writes_inflight_ == 0; }
+  /// Nothing was written for a tick at least, and nothing is to be.
+  [[nodiscard]] bool resting() const {
+    return idle_ticks_ > 1 && writes_inflight_ == 0 && !sync_.pending() &&
+           (!log_.chunk_open() || log_.chunk_empty());
+  }
   /// No operation is in flight at all.
   [[nodiscard]] bool quiet() const;
   /// No further step, write or sync is begun.

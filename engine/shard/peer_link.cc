@@ -16,6 +16,7 @@ constexpr std::size_t kRequestsPerFrameMax = 8192;
 constexpr std::size_t kProbesMax = 64;
 constexpr std::uint64_t kProbeNsMax = 10'000'000'000;  // it was sent again since, or to another term
 constexpr std::size_t kReadWindowBytes = 1u << 20;
+constexpr std::uint64_t kTurnEvery = 8;
 
 }  // namespace
 
@@ -29,7 +30,7 @@ PeerLink::PeerLink(io::Io& io, Options options, Groups& groups, GroupCommit& com
       events_(events),
       windows_{{{io, commit.files(), kReadWindowBytes, *this},
                 {io, commit.files(), kReadWindowBytes, *this}}},
-      pace_(options_.catch_up_bytes_per_s_min) {
+      pace_(options_.catch_up) {
   for (std::size_t i = 0; i < kProbesMax; ++i) probes_.push_back({});  // so that it never grows
   probes_.clear();
 }
@@ -149,11 +150,12 @@ void PeerLink::on_closing(Connection&) {
 void PeerLink::stop() {
   stopping_ = true;
   if (connected_.pending()) io_.cancel(connected_);
+  if (read_due_.pending()) io_.cancel(read_due_);
   if (connection_ && !connection_->closing()) connection_->close();
 }
 
 bool PeerLink::gone() const {
-  return !connected_.pending() && !reading() && (!connection_ || connection_->gone());
+  return !connected_.pending() && !read_due_.pending() && !reading() && (!connection_ || connection_->gone());
 }
 
 // --- receiving -------------------------------------------------------------------------------
@@ -252,17 +254,26 @@ PeerLink::Gathered PeerLink::gather(Group& group) {
   while (const auto plan = group.raft.plan_append(options_.peer)) {
     if (append_requests_.size() >= kRequestsPerFrameMax) return Gathered::kFull;
     if (plan->last_index < plan->next_index) {
-      const auto& request = plan->request;
-      append_requests_.emplace_back(request.term.value(), request.prev_index.value(),
-                                    request.prev_term.value(), request.commit_index.value(),
-                                    group.id.value(), 0u);
-      group.raft.on_append_sent(options_.peer, request.prev_index, 0);
+      add_empty(group, *plan);
       continue;
     }
     const Gathered gathered = gather_batches(group, *plan);
-    if (gathered != Gathered::kMore) return gathered;
+    if (gathered == Gathered::kMore) continue;
+    // The batches have to be read first, which may take its time.
+    if (gathered != Gathered::kFull && up_) {
+      if (const auto heartbeat = group.raft.plan_heartbeat(options_.peer)) add_empty(group, *heartbeat);
+    }
+    return gathered;
   }
   return Gathered::kDone;
+}
+
+void PeerLink::add_empty(Group& group, const raft::AppendPlan& plan) {
+  const auto& request = plan.request;
+  append_requests_.emplace_back(request.term.value(), request.prev_index.value(),
+                                request.prev_term.value(), request.commit_index.value(),
+                                group.id.value(), 0u);
+  group.raft.on_append_sent(options_.peer, request.prev_index, 0);
 }
 
 PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan& plan) {
@@ -326,8 +337,13 @@ PeerLink::Slice PeerLink::slice_of(Group& group, std::size_t position) {
 
 /// One read at a time; another group that needs one asks again when this one is done and sent.
 void PeerLink::read_from(Group& group, std::size_t position) {
-  if (!may_read_ || reading() || !pace_.may_read(load())) return;
-  const segments::Location& location = group.index.batch(position).location;
+  if (!may_read_ || reading()) return;
+  if (!pace_.may_read(load())) {
+    if (!read_due_.pending() && !stopping_) io_.timer(read_due_, pace_.due_ns());
+    return;
+  }
+  const auto [chosen, first] = choose_read(group, position);
+  const segments::Location& location = chosen->index.batch(first).location;
   const auto window =
       std::ranges::find_if(windows_, [this](const ReadWindow& w) { return is_free(w); });
   if (window == windows_.end()) return;
@@ -336,15 +352,51 @@ void PeerLink::read_from(Group& group, std::size_t position) {
                            " ends before a batch that it should hold");
     return;
   }
-  reading_for_ = &group;
+  reading_for_ = chosen;
   // One group may be behind, or all of them: then what they need lies side by side.
   window->plan(location, commit_.log().written_seq());
   window->add_what_follows();
-  for (std::size_t i = position + 1; i < group.index.batch_count(); ++i) {
-    if (!window->complete(group.index.batch(i).location)) break;
+  for (std::size_t i = first + 1; i < chosen->index.batch_count(); ++i) {
+    if (!window->complete(chosen->index.batch(i).location)) break;
   }
-  pace_.on_read(load(), window->planned_bytes());
+  // What was in the last read, too, is not paid for again: it brings the follower no further.
+  const std::uint64_t begin = location.offset;
+  const Range range{location.epoch, begin, begin + window->planned_bytes()};
+  const bool overlaps = range.epoch == last_read_.epoch && range.begin >= last_read_.begin;
+  const std::uint64_t known_to = overlaps ? std::max(range.begin, last_read_.end) : range.begin;
+  pace_.on_read(load(), range.end - std::min(range.end, known_to));
+  last_read_ = range;
   window->start();
+}
+
+/// Whose batches to read when `asking` needs some: most times those of the group that is furthest behind.
+/// With each in its turn, two groups that are a window apart stay so: each read serves one of them, and
+/// together they gain no more than the log grows. Every kTurnEvery-th read is for the one that asks, so
+/// that it does not wait until the others have come to where it is (S25).
+PeerLink::ToRead PeerLink::choose_read(Group& asking, std::size_t position) {
+  ToRead chosen{&asking, position};
+  if (++reads_ % kTurnEvery == 0) return chosen;
+  segments::Location first = asking.index.batch(position).location;
+  const auto consider = [&](Group& other) {
+    const auto plan = other.raft.plan_append(options_.peer);
+    if (!plan) return;
+    const auto next = other.index.position_of(plan->next_index);
+    if (!next) return;
+    const segments::Location& location = other.index.batch(*next).location;
+    if (std::pair(location.epoch, location.offset) >= std::pair(first.epoch, first.offset)) return;
+    if (!commit_.tail().find(location).empty()) return;
+    const auto holds = [&](const ReadWindow& w) { return !w.find(location).empty(); };
+    if (std::ranges::any_of(windows_, holds)) return;
+    chosen = {&other, *next};
+    first = location;
+  };
+  if (passed_over_ != nullptr) consider(*passed_over_);
+  for (std::size_t i = 0; i < wanted_.size(); ++i) consider(*wanted_[i]);
+  return chosen;
+}
+
+void PeerLink::on_read_due(std::int32_t) {
+  if (!stopping_) pump();
 }
 
 CatchUpPace::Load PeerLink::load() const {

@@ -58,7 +58,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
     io::Endpoint endpoint;
     Introduction self;
     std::uint32_t batch_bytes_max = 0;
-    std::uint64_t catch_up_bytes_per_s_min = 1;  // read from disk for a follower that is behind
+    CatchUpPace::Options catch_up;  // what is read from disk for a follower that is behind
     std::uint64_t silence_ns_max = 0;  // a request unanswered for so long: the link is dead (S42)
   };
 
@@ -85,6 +85,11 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   [[nodiscard]] bool gone() const;
 
  private:
+  /// What a read covered.
+  struct Range {
+    Epoch epoch;
+    std::uint64_t begin = 0, end = 0;
+  };
   enum class Gathered : std::uint8_t {
     kDone,     // nothing more is due for the group
     kMore,     // ask Raft again
@@ -106,6 +111,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
 
   void gather_requests();
   Gathered gather(Group& group);
+  void add_empty(Group& group, const raft::AppendPlan& plan);
   Gathered gather_batches(Group& group, const raft::AppendPlan& plan);
   /// A batch to send, where it lies.
   struct Slice {
@@ -116,6 +122,13 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   /// Without bytes: it is on disk, and being read or waiting for it; or damage was found.
   [[nodiscard]] Slice slice_of(Group& group, std::size_t position);
   void read_from(Group& group, std::size_t position);
+  /// A batch in the index of a group.
+  struct ToRead {
+    Group* group;
+    std::size_t position;
+  };
+  [[nodiscard]] ToRead choose_read(Group& asking, std::size_t position);
+  void on_read_due(std::int32_t result);
   [[nodiscard]] bool reading() const;
   [[nodiscard]] CatchUpPace::Load load() const;
   /// Nothing is sent from it, nor is it about to be.
@@ -142,6 +155,9 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   // has to get its batches faster than new ones come. One read at a time: live writes want the disk, too.
   std::array<ReadWindow, 2> windows_;
   CatchUpPace pace_;
+  io::Completion read_due_{io::Completion::bind<&PeerLink::on_read_due>(this)};
+  Range last_read_;
+  std::uint64_t reads_ = 0;
   Group* reading_for_ = nullptr;  // whose batches are being read
   Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
   Group* passed_over_ = nullptr;  // wanted, not in wanted_: what it has did not fit into the last frame

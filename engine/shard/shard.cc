@@ -33,6 +33,14 @@ segments::Options Shard::segment_options(const Options& options) {
   return segments;
 }
 
+CatchUpPace::Options Shard::catch_up_options(const Options& options) {
+  const Config& config = options.config;
+  return {.bytes_per_s_min =
+              std::max<std::uint64_t>(1, config.catch_up_bytes_per_s_min / options.identity.shards),
+          .commit_bytes_max = std::uint64_t{segment_options(options).chunk_bytes_max} *
+                              config.writes_inflight_max};
+}
+
 std::expected<std::unique_ptr<Shard>, std::string> Shard::open(io::Io& io, Options options) {
   const std::string directory = shard_directory(options.config.data_dir, options.shard);
   auto recovered = recover(io, directory, segment_options(options), options.config.producers_max);
@@ -109,9 +117,7 @@ Shard::Shard(io::Io& io, Options options, const Recovered& recovered)
                                    .shards = options_.identity.shards,
                                    .groups = options_.config.groups},
                           .batch_bytes_max = options_.config.batch_bytes_max,
-                          .catch_up_bytes_per_s_min =
-                              std::max<std::uint64_t>(1, options_.config.catch_up_bytes_per_s_min /
-                                                             options_.identity.shards),
+                          .catch_up = catch_up_options(options_),
                           .silence_ns_max = 4 * options_.config.election_timeout_ms * kNsPerMs},
         groups_, commit_, peer_directories_, link_events));
     bit <<= 1;

@@ -80,6 +80,7 @@ class Shard : private GroupCommit::Events,
   Shard(io::Io& io, Options options, const struct Recovered& recovered);
 
   [[nodiscard]] static segments::Options segment_options(const Options& options);
+  [[nodiscard]] static CatchUpPace::Options catch_up_options(const Options& options);
   [[nodiscard]] raft::Options raft_options(GroupId group) const;
   void make_groups(struct Recovered recovered);
   [[nodiscard]] std::string write_first_chunk();

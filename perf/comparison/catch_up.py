@@ -112,8 +112,8 @@ class Nodes:
 
 
 def run(binary, data_dir, seconds):
-    """Entries per second with all nodes (before the follower went and, if it caught up while the load
-    lasted, afterwards, since a machine drifts) and while it caught up. Raises Failed."""
+    """Entries per second with all nodes (before the follower went and afterwards, since a machine
+    drifts) and while it caught up. Raises Failed, also if it did not catch up while the load lasted."""
     seconds = max(seconds, SECONDS_MIN)
     directory = tempfile.mkdtemp(prefix="sluice-perf-catch-up-", dir=data_dir)
     nodes = load = None
@@ -137,9 +137,12 @@ def run(binary, data_dir, seconds):
         load.finish()
         during = load.mean(back, done)
         whole = [load.mean(healthy, gone)]
-        if caught_up:
-            whole.append(load.mean(done, time.monotonic()))
-        return {"whole_per_s": whole, "during_per_s": during, "caught_up": caught_up,
+        # A share that is left because the follower gets nothing is none.
+        if not caught_up:
+            raise process.Failed(f"the follower was still behind {done - back:.0f} s after it came back; "
+                                 f"{during:,.0f} entries/s meanwhile, {whole[0]:,.0f} before")
+        whole.append(load.mean(done, time.monotonic()))
+        return {"whole_per_s": whole, "during_per_s": during,
                 "share_left": during * len(whole) / sum(whole),
                 "away_s": back - gone, "catching_up_s": done - back}
     finally:

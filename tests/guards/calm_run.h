@@ -38,7 +38,9 @@ struct RunResult {
   std::uint64_t entries = 0;
   std::uint64_t payload_bytes = 0;  // of these entries
   std::uint64_t lacked_bytes = 0;   // payload that the follower that was away had to get
-  Counts leader, followers, clients;  // followers: both together; clients: all of them
+  /// followers: both together; clients: all of them. With away_for, which may find groups led by each of
+  /// the other two: follower is who was away, leader the others together.
+  Counts leader, followers, clients;
 };
 
 /// `instructions_of`: whose instructions callgrind collects.

@@ -16,6 +16,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+void be_behind(Shape& shape) {
+  shape.warm_up = 16384;
+  shape.window = 0;
+  shape.away_for = 131072;
+  shape.batch_bytes_max = 400u << 10;
+}
+
 /// Warm-ups are long enough for every buffer to have its size; windows hold many commit rounds.
 std::vector<Shape> all_shapes() {
   const Shape one{.outstanding = 1, .warm_up = 1200, .window = 1600};
@@ -44,8 +51,11 @@ std::vector<Shape> all_shapes() {
   shapes.push_back(rolling);
   // A follower that was away for more than any memory holds, and catches up under load. Batches that
   // are large beside what is read at a time.
-  shapes.push_back({.outstanding = 400, .entry_bytes = 1024, .warm_up = 16384, .away_for = 131072,
-                    .batch_bytes_max = 400u << 10});
+  Shape behind{.outstanding = 400, .entry_bytes = 1024};
+  be_behind(behind);
+  shapes.push_back(behind);
+  behind.groups = 2;
+  shapes.push_back(behind);
   return shapes;
 }
 
@@ -62,6 +72,7 @@ std::vector<Shape> shape_of(const std::string& name) {
   number_after("-of-", shape.clients);
   number_after("-in-", shape.groups);
   shape.numbered = name.ends_with("-numbered");
+  if (name.ends_with("-behind")) be_behind(shape);
   const bool sound = read == 2 && shape.clients > 0 && shape.groups > 0 && shape.outstanding >= shape.clients &&
                      shape.outstanding % shape.clients == 0 && shape.name() == name;
   return sound ? std::vector<Shape>{shape} : std::vector<Shape>{};

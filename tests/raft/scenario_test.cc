@@ -145,6 +145,29 @@ TEST(RaftScenario, APlanChangesNothingUntilItWasSent) {
   EXPECT_EQ(first->next_index, second->next_index);
 }
 
+TEST(RaftScenario, AFollowerWhoseEntriesHaveToBeReadFirstStillHearsThatItsLeaderLives) {
+  Raft raft = make_follower(3, 1, {1, 1, 1});
+  make_leader(raft, 3);
+  log_durable(raft);
+  send_all(raft, 2);
+  accept(raft, 2, Index(2));
+  EXPECT_EQ(raft.plan_heartbeat(node(2)), std::nullopt) << "none is due";
+  EXPECT_EQ(raft.plan_heartbeat(node(9)), std::nullopt);
+  ASSERT_TRUE(raft.propose(1, 100));
+  tick(raft, kHeartbeatTicks);
+  const auto entries = raft.plan_append(node(2));
+  ASSERT_TRUE(entries);
+  ASSERT_GE(entries->last_index, entries->next_index);
+  const auto heartbeat = raft.plan_heartbeat(node(2));
+  ASSERT_TRUE(heartbeat);
+  EXPECT_LT(heartbeat->last_index, heartbeat->next_index) << "without entries";
+  EXPECT_EQ(heartbeat->request.prev_index, entries->request.prev_index);
+  EXPECT_EQ(heartbeat->request.prev_term, entries->request.prev_term);
+  raft.on_append_sent(node(2), heartbeat->request.prev_index, 0);
+  EXPECT_EQ(raft.plan_heartbeat(node(2)), std::nullopt) << "one a time";
+  EXPECT_TRUE(raft.plan_append(node(2))) << "the entries are still to come";
+}
+
 TEST(RaftScenario, AFollowerBelowTheTrimmedLogStillHearsThatItsLeaderLives) {
   Raft raft = make_follower(3, 1, {1, 1, 1});
   make_leader(raft, 3);

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::uint64_t kMiB = 1u << 20;
 constexpr std::uint64_t kMs = 1'000'000;
-constexpr std::uint64_t kNever = 1;  // bytes a second: nothing that matters in these tests
+constexpr CatchUpPace::Options kNoMinimum{.bytes_per_s_min = 1, .commit_bytes_max = 64 * kMiB};
 
 class CatchUpPaceTest : public testing::Test {
  protected:
@@ -33,24 +33,25 @@ class CatchUpPaceTest : public testing::Test {
 };
 
 TEST_F(CatchUpPaceTest, ReadsOneAndAHalfTimesWhatIsCommitted) {
-  for (const std::uint64_t commit_bytes : {100'000ul, kMiB, 3 * kMiB, 8 * kMiB}) {
-    CatchUpPace pace(kNever);
+  for (const std::uint64_t commit_bytes : {100'000ul, kMiB, 3 * kMiB, 16 * kMiB, 64 * kMiB}) {
+    CatchUpPace pace(kNoMinimum);
+    load_ = {};
     const std::uint64_t committed = 1000 * commit_bytes;
     const std::uint64_t read = run(pace, 1000, commit_bytes, kMiB);
-    EXPECT_LE(read, committed * 3 / 2 + 16 * kMiB) << commit_bytes;
-    EXPECT_GE(read + 2 * kMiB, committed * 3 / 2) << commit_bytes << ": it would never have all of it";
+    EXPECT_LE(read, committed * 3 / 2 + 3 * kMiB) << commit_bytes;
+    EXPECT_GE(read + 3 * kMiB, committed * 3 / 2) << commit_bytes << ": it would never have all of it";
   }
 }
 
 TEST_F(CatchUpPaceTest, AFollowerThatTookNothingForAWhileIsOwedNoBurst) {
-  CatchUpPace pace(kNever);
+  CatchUpPace pace({.bytes_per_s_min = 1, .commit_bytes_max = kMiB});
   (void)run(pace, 100, kMiB, kMiB);
   load_.committed_bytes += 1000 * kMiB;
   EXPECT_LE(run(pace, 1, 0, kMiB), 16 * kMiB);
 }
 
 TEST_F(CatchUpPaceTest, ANodeAtRestReadsWithoutLimit) {
-  CatchUpPace pace(kNever);
+  CatchUpPace pace(kNoMinimum);
   load_.resting = true;
   for (int i = 0; i < 1000; ++i) {
     ASSERT_TRUE(pace.may_read(load_)) << i;
@@ -61,10 +62,14 @@ TEST_F(CatchUpPaceTest, ANodeAtRestReadsWithoutLimit) {
 }
 
 TEST_F(CatchUpPaceTest, ANodeThatCommitsLittleReadsItsMinimum) {
-  CatchUpPace pace(100 * kMiB);
-  const std::uint64_t read = run(pace, 2000, 512, kMiB);  // two seconds
-  EXPECT_LE(read, 202 * kMiB);
-  EXPECT_GE(read, 180 * kMiB);
+  CatchUpPace pace({.bytes_per_s_min = 100 * kMiB});
+  load_.committed_bytes = 512;
+  pace.on_read(load_, 10 * kMiB);
+  EXPECT_EQ(pace.due_ns(), 100 * kMs);
+  load_.now_ns = 100 * kMs - 1;
+  EXPECT_FALSE(pace.may_read(load_));
+  load_.now_ns = 100 * kMs;
+  EXPECT_TRUE(pace.may_read(load_));
 }
 
 }  // namespace

@@ -132,6 +132,7 @@ class Run {
       config.send_queue_bytes_max = 1u << 20;
       config.connections_max = 64;
       config.inflight_bytes_max = scenario_.inflight_bytes_max;
+      config.catch_up_bytes_per_s_min = scenario_.catch_up_bytes_per_s_min;
       config.uncommitted_bytes_max = scenario_.uncommitted_bytes_max;
       config.tick_ms = scenario_.tick_ms;
       config.election_timeout_ms = scenario_.election_ms;

@@ -74,6 +74,8 @@ class Drawer {
     s.writes_inflight_max = static_cast<std::uint32_t>(random_.between(1, 4));
     s.inflight_bytes_max = random_.between(1, 16) * 8192;
     s.uncommitted_bytes_max = random_.between(4, 32) * 8192;
+    // Slow enough for a follower that waits for a read to miss heartbeats, were they not sent meanwhile.
+    if (Random(s.seed, "catch_up").below(3) == 0) s.catch_up_bytes_per_s_min = 4u << 20;
     s.latency_us = random_.pick(kLatencies);
     s.disk_us = random_.pick(kDiskTimes);
     s.clock_ppm = random_.coin() ? static_cast<std::uint32_t>(random_.below(50'000)) : 0;
@@ -375,6 +377,7 @@ void for_settings(S& s, F&& field) {
   field("writes_inflight_max", s.writes_inflight_max);
   field("inflight_bytes_max", s.inflight_bytes_max);
   field("uncommitted_bytes_max", s.uncommitted_bytes_max);
+  field("catch_up_bytes_per_s_min", s.catch_up_bytes_per_s_min);
   field("latency_us", s.latency_us);
   field("disk_us", s.disk_us);
   field("clock_ppm", s.clock_ppm);

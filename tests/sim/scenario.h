@@ -68,6 +68,7 @@ struct Scenario {
   std::uint64_t segment_bytes = 64u << 10;
   std::uint32_t writes_inflight_max = 4;
   std::uint64_t inflight_bytes_max = 64u << 10, uncommitted_bytes_max = 128u << 10;
+  std::uint64_t catch_up_bytes_per_s_min = 128u << 20;
   std::uint32_t latency_us = 50;
   std::uint32_t disk_us = 150;    // a durable write
   std::uint32_t clock_ppm = 0;  // how far clocks run apart
