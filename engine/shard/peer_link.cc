@@ -342,11 +342,11 @@ void PeerLink::read_from(Group& group, std::size_t position) {
     if (!read_due_.pending() && !stopping_) io_.timer(read_due_, pace_.due_ns());
     return;
   }
-  const auto [chosen, first] = choose_read(group, position);
-  const segments::Location& location = chosen->index.batch(first).location;
   const auto window =
       std::ranges::find_if(windows_, [this](const ReadWindow& w) { return is_free(w); });
   if (window == windows_.end()) return;
+  const auto [chosen, first] = choose_read(group, position);
+  const segments::Location& location = chosen->index.batch(first).location;
   if (std::ranges::any_of(windows_, [&](const ReadWindow& w) { return w.tried(location); })) {
     events_.on_log_damaged("segment " + segments::SegmentLog::segment_name(location.epoch) +
                            " ends before a batch that it should hold");
@@ -379,7 +379,7 @@ PeerLink::ToRead PeerLink::choose_read(Group& asking, std::size_t position) {
   segments::Location first = asking.index.batch(position).location;
   const auto consider = [&](Group& other) {
     const auto plan = other.raft.plan_append(options_.peer);
-    if (!plan) return;
+    if (!plan || plan->last_index < plan->next_index) return;
     const auto next = other.index.position_of(plan->next_index);
     if (!next) return;
     const segments::Location& location = other.index.batch(*next).location;
