@@ -38,7 +38,7 @@ class CatchUpPace {
   /// A read of `size_bytes` begins.
   void on_read(const Load& load, std::uint64_t size_bytes) {
     // What comes late, because commits end in large steps, is made up for. What was not taken is not: a
-    // follower that stood still for a while would be owed a burst.
+    // follower that stood still for a while would be owed all of it at once, and is owed some commits' worth.
     const std::uint64_t cost = size_bytes * kPerCommittedOf / kPerCommitted;
     const std::uint64_t late_max = std::max(kLateBytes, 2 * std::max(cost, options_.commit_bytes_max));
     const std::uint64_t late = load.committed_bytes - std::min(load.committed_bytes, committed_due_);

@@ -17,6 +17,7 @@ constexpr std::size_t kProbesMax = 64;
 constexpr std::uint64_t kProbeNsMax = 10'000'000'000;  // it was sent again since, or to another term
 constexpr std::size_t kReadWindowBytes = 1u << 20;
 constexpr std::uint64_t kTurnEvery = 8;
+constexpr std::size_t kWaitingLookedAtMax = 256;  // groups, for each read
 
 }  // namespace
 
@@ -42,6 +43,7 @@ PeerLink::~PeerLink() = default;
 
 void PeerLink::tick() {
   if (stopping_) return;
+  heartbeats_may_be_due_ = true;
   const std::uint64_t now = io_.now_ns();
   if (connection_ && connection_->gone()) connection_.reset();
   if (!connection_) {
@@ -241,6 +243,7 @@ void PeerLink::gather_requests() {
     const Gathered gathered = gather(group);
     if (gathered == Gathered::kDone) continue;
     if (gathered == Gathered::kFull) {
+      add_heartbeats();
       passed_over_ = &group;
       group.links_wanted |= options_.bit;
       break;
@@ -274,6 +277,17 @@ void PeerLink::add_empty(Group& group, const raft::AppendPlan& plan) {
                                 request.prev_term.value(), request.commit_index.value(),
                                 group.id.value(), 0u);
   group.raft.on_append_sent(options_.peer, request.prev_index, 0);
+}
+
+/// The frame is full, and those behind in the queue may wait for longer than an election time-out, where
+/// the network is slow. Once a tick; more often nothing is due.
+void PeerLink::add_heartbeats() {
+  if (!std::exchange(heartbeats_may_be_due_, false)) return;
+  for (std::size_t i = 0; i < wanted_.size(); ++i) {
+    if (append_requests_.size() >= kRequestsPerFrameMax) return;
+    Group& group = *wanted_[i];
+    if (const auto heartbeat = group.raft.plan_heartbeat(options_.peer)) add_empty(group, *heartbeat);
+  }
 }
 
 PeerLink::Gathered PeerLink::gather_batches(Group& group, const raft::AppendPlan& plan) {
@@ -342,10 +356,15 @@ void PeerLink::read_from(Group& group, std::size_t position) {
     if (!read_due_.pending() && !stopping_) io_.timer(read_due_, pace_.due_ns());
     return;
   }
-  const auto window =
-      std::ranges::find_if(windows_, [this](const ReadWindow& w) { return is_free(w); });
+  const ToRead read = choose_read(group, position);
+  const auto window = std::ranges::find_if(
+      windows_, [&](const ReadWindow& w) {
+        return is_free(w) && !read.needed[static_cast<std::size_t>(&w - windows_.data())];
+      });
   if (window == windows_.end()) return;
-  const auto [chosen, first] = choose_read(group, position);
+  ++reads_;
+  Group* const chosen = read.group;
+  const std::size_t first = read.position;
   const segments::Location& location = chosen->index.batch(first).location;
   if (std::ranges::any_of(windows_, [&](const ReadWindow& w) { return w.tried(location); })) {
     events_.on_log_damaged("segment " + segments::SegmentLog::segment_name(location.epoch) +
@@ -372,26 +391,30 @@ void PeerLink::read_from(Group& group, std::size_t position) {
 /// Whose batches to read when `asking` needs some: most times those of the group that is furthest behind.
 /// With each in its turn, two groups that are a window apart stay so: each read serves one of them, and
 /// together they gain no more than the log grows. Every kTurnEvery-th read is for the one that asks, so
-/// that it does not wait until the others have come to where it is (S25).
+/// that it does not wait until the others have come to where it is (S25). And a window that holds what a
+/// group waits for is not taken: it would have to be read again.
 PeerLink::ToRead PeerLink::choose_read(Group& asking, std::size_t position) {
-  ToRead chosen{&asking, position};
-  if (++reads_ % kTurnEvery == 0) return chosen;
+  ToRead chosen{&asking, position, {}};
+  const bool in_turn = reads_ % kTurnEvery == kTurnEvery - 1;
   segments::Location first = asking.index.batch(position).location;
-  const auto consider = [&](Group& other) {
+  const std::size_t count = std::min(wanted_.size(), kWaitingLookedAtMax);
+  for (std::size_t i = 0; i < count; ++i) {
+    Group& other = *wanted_[i];
     const auto plan = other.raft.plan_append(options_.peer);
-    if (!plan || plan->last_index < plan->next_index) return;
+    if (!plan || plan->last_index < plan->next_index) continue;
     const auto next = other.index.position_of(plan->next_index);
-    if (!next) return;
+    if (!next) continue;
     const segments::Location& location = other.index.batch(*next).location;
-    if (std::pair(location.epoch, location.offset) >= std::pair(first.epoch, first.offset)) return;
-    if (!commit_.tail().find(location).empty()) return;
+    if (!commit_.tail().find(location).empty()) continue;
     const auto holds = [&](const ReadWindow& w) { return !w.find(location).empty(); };
-    if (std::ranges::any_of(windows_, holds)) return;
-    chosen = {&other, *next};
+    if (const auto held = std::ranges::find_if(windows_, holds); held != windows_.end()) {
+      chosen.needed[static_cast<std::size_t>(held - windows_.begin())] = true;
+      continue;
+    }
+    if (std::pair(location.epoch, location.offset) >= std::pair(first.epoch, first.offset)) continue;
     first = location;
-  };
-  if (passed_over_ != nullptr) consider(*passed_over_);
-  for (std::size_t i = 0; i < wanted_.size(); ++i) consider(*wanted_[i]);
+    if (!in_turn) chosen.group = &other, chosen.position = *next;
+  }
   return chosen;
 }
 

@@ -111,6 +111,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
 
   void gather_requests();
   Gathered gather(Group& group);
+  void add_heartbeats();
   void add_empty(Group& group, const raft::AppendPlan& plan);
   Gathered gather_batches(Group& group, const raft::AppendPlan& plan);
   /// A batch to send, where it lies.
@@ -126,6 +127,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   struct ToRead {
     Group* group;
     std::size_t position;
+    std::array<bool, 2> needed;  // of windows_: holds what a group waits for
   };
   [[nodiscard]] ToRead choose_read(Group& asking, std::size_t position);
   void on_read_due(std::int32_t result);
@@ -161,6 +163,7 @@ class PeerLink : private Connection::Owner, private ReadWindow::Events {
   Group* reading_for_ = nullptr;  // whose batches are being read
   Group* read_for_ = nullptr;     // whose batches were read and not looked at yet
   Group* passed_over_ = nullptr;  // wanted, not in wanted_: what it has did not fit into the last frame
+  bool heartbeats_may_be_due_ = false;
   bool may_read_ = true;          // the group that is asked may have a read started
 
   Ring<Group*> wanted_;
