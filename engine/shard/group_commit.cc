@@ -178,6 +178,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   const ChunkSeq seq = write.chunk.seq;
   write.chunk = {};
   --writes_inflight_;
+  idle_ticks_ = 0;  // a node whose disk takes longer than a tick is not idle between two writes
   tail_.on_written(seq);
   log_.on_written(seq);
   if (options_.fsync.kind == FsyncPolicy::Kind::kAlways) log_.on_durable(log_.written_seq());

@@ -352,15 +352,16 @@ PeerLink::Slice PeerLink::slice_of(Group& group, std::size_t position) {
 /// One read at a time; another group that needs one asks again when this one is done and sent.
 void PeerLink::read_from(Group& group, std::size_t position) {
   if (!may_read_ || reading()) return;
+  // What keeps this one from reading keeps the others that ask for the same frame, too: thousands may.
+  may_read_ = false;
   if (!pace_.may_read(load())) {
     if (!read_due_.pending() && !stopping_) io_.timer(read_due_, pace_.due_ns());
     return;
   }
   const ToRead read = choose_read(group, position);
-  const auto window = std::ranges::find_if(
-      windows_, [&](const ReadWindow& w) {
-        return is_free(w) && !read.needed[static_cast<std::size_t>(&w - windows_.data())];
-      });
+  const auto window = std::ranges::find_if(windows_, [&](const ReadWindow& w) {
+    return is_free(w) && !read.needed[static_cast<std::size_t>(&w - windows_.data())];
+  });
   if (window == windows_.end()) return;
   ++reads_;
   Group* const chosen = read.group;
@@ -413,7 +414,9 @@ PeerLink::ToRead PeerLink::choose_read(Group& asking, std::size_t position) {
     }
     if (std::pair(location.epoch, location.offset) >= std::pair(first.epoch, first.offset)) continue;
     first = location;
-    if (!in_turn) chosen.group = &other, chosen.position = *next;
+    if (in_turn) continue;
+    chosen.group = &other;
+    chosen.position = *next;
   }
   return chosen;
 }

@@ -14,9 +14,9 @@ from . import process
 
 LOAD = ("--outstanding=4096", "--entry-bytes=256")
 SECONDS_MIN = 3  # of each phase: a sample a second
-# The load, in these phases: one before, one without the follower; it lacks as much as two of them then,
-# and gains half a phase in each (engine/shard/catch_up_pace.h); and one afterwards.
-SECONDS_PER_PHASE = 8
+# Of the load, at most: one before, one without the follower, four in which it gains half of what is
+# appended in each (engine/shard/catch_up_pace.h), one for its start, and one afterwards.
+PHASES = 8
 SETTLED = 2      # samples before any counts
 LINE = re.compile(r"measuring\s+([\d,]+) entries/s")
 
@@ -120,7 +120,7 @@ def run(binary, data_dir, seconds):
     try:
         nodes = Nodes(binary, directory)
         follower = nodes.follower()
-        load = Load(binary, nodes.cluster(), round(SECONDS_PER_PHASE * seconds + 8))
+        load = Load(binary, nodes.cluster(), round(PHASES * seconds + 8))
         load.wait_for_lines(SETTLED, 60)
         healthy = time.monotonic()
         load.wait_for_lines(SETTLED + round(seconds), 60)

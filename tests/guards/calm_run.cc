@@ -185,6 +185,7 @@ class CalmRun {
     host.machine.clock.base = sim::kSecond;
     host.machine.times.spread = 1;
     host.machine.times.reorder = false;
+    if (shape_.slow) host.machine.times.durable_write = 8 * sim::kMs;
     host.machine.disk = std::make_unique<sim::Disk>(world_.random_for("disk", i));
     make_process(i);
     if (i < kNodes) return start_node(i);
@@ -220,6 +221,7 @@ class CalmRun {
     config.pin = false;
     config.segment_bytes = shape_.segment_bytes;
     config.tail_bytes = 0;  // as little as there may be
+    if (shape_.slow) config.catch_up_bytes_per_s_min = 1u << 20;
     return config;
   }
 
@@ -311,9 +313,18 @@ class CalmRun {
     return durable_entries(away_) + 2 * shape_.outstanding >= durable_entries(leader_);
   }
 
+  /// Who was away hears its leader, also while what it lacks has to be read first.
+  [[nodiscard]] bool follows() const {
+    if (shards_[away_] == nullptr) return false;
+    const raft::Raft& raft = shards_[away_]->groups().all().front()->raft;
+    return raft.role() == raft::Role::kFollower && raft.leader() != kNoNode;
+  }
+
   bool go_on_until_caught_up() {
     while (!has_caught_up()) {
       if (!step()) return false;
+      if (shape_.groups > 1) continue;  // one after the other gets its first entries
+      if (!follows()) return fail(away_, "lost its leader while it caught up"), false;
     }
     return true;
   }
@@ -382,6 +393,7 @@ std::string Shape::name() const {
   if (groups > 1) text += "-in-" + std::to_string(groups);
   if (numbered) text += "-numbered";
   if (trim_every != 0) text += "-trimmed";
+  if (slow) text += "-slow";
   if (away_for != 0) text += "-behind";
   return text;
 }

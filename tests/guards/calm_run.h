@@ -22,6 +22,9 @@ struct Shape {
   /// is started again. 0: none is.
   std::uint64_t away_for = 0;
   std::uint32_t batch_bytes_max = 1u << 20;  // of a client
+  /// The nodes' disks are so slow, and what is read for who is behind so little, that one read waits for
+  /// longer than an election time-out.
+  bool slow = false;
   /// The first client trims all that it knows to be committed, each time it has so many answers; 0:
   /// never. Segments are recycled then.
   std::uint64_t trim_every = 0;

@@ -48,9 +48,9 @@ def figures_of(run):
     """What the counts of one shape mean: {figure: value}. Followers: one of them."""
     entries, payload, rounds = run["entries"], run["payload_bytes"], run["leader"]["writes"]
     if run["lacked_bytes"]:
-        # A follower catches up: what the other two, who lead, read for that, beside what it lacked (but for the last
-        # few MiB, which it gets from memory) and what the clients append meanwhile. All else depends on
-        # how its start fell into the run.
+        # A follower catches up: what the other two, who lead, read for that, beside what it lacked (but
+        # for the last few MiB, which it gets from memory) and what they write meanwhile. All else
+        # depends on how its start fell into the run.
         read = run["leader"]["read_bytes"]
         return {"leader.read_bytes_per_lacked_byte": ratio(read, run["lacked_bytes"]),
                 "leader.read_bytes_per_written_byte": ratio(read, run["leader"]["written_bytes"])}

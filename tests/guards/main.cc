@@ -56,6 +56,7 @@ std::vector<Shape> all_shapes() {
   shapes.push_back(behind);
   behind.groups = 2;
   shapes.push_back(behind);
+  shapes.push_back({.warm_up = 200, .away_for = 7000, .slow = true});
   return shapes;
 }
 
