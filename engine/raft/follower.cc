@@ -53,6 +53,8 @@ void Raft::follow(NodeId leader, Term term) {
   SLUICE_CHECK((term_leader_ == kNoNode || term_leader_ == leader) &&
                "two leaders in one term (S2)");
   role_ = Role::kFollower;
+  // Drawn anew, for a node that stays away from the office (step_down()) need not do so beside a leader.
+  if (leader_ != leader) reset_election_timer();
   leader_ = term_leader_ = leader;
   votes_ = 0;
   election_elapsed_ = 0;

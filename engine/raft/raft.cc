@@ -15,6 +15,10 @@ namespace {
 constexpr std::uint64_t kTermJumpMax = std::uint64_t{1} << 32;
 constexpr Term kTermMax{std::uint64_t{1} << 62};
 
+// Bounds how long a node stays away from an office that it alone can hold, once what ailed it is over:
+// eight election time-outs.
+constexpr std::uint32_t kFruitlessTermsMax = 3;
+
 void check_options(const Options& options) {
   const auto& voters = options.voters;
   SLUICE_CHECK(!voters.empty() && voters.size() <= kVotersMax);
@@ -163,6 +167,11 @@ void Raft::become_follower(Term term) {
 }
 
 /// Gives up the leadership within the term. The term's vote stays given.
+///
+/// If nothing was committed in it, the others get longer and longer to do better. A node whose links
+/// are slow can win votes within the election time-out of a candidate and yet hear from its followers
+/// too late to stay: it would be elected again as soon as they may forget it, and whoever is slow to
+/// hear of its term would always come second (S19).
 void Raft::step_down() {
   SLUICE_CHECK(role_ == Role::kLeader);
   role_ = Role::kFollower;
@@ -170,6 +179,10 @@ void Raft::step_down() {
   votes_ = 0;
   noop_due_ = false;
   reset_election_timer();
+  if (!log_.has(commit_index_, hard_state_.term)) {
+    fruitless_terms_ = std::min(fruitless_terms_ + 1, kFruitlessTermsMax);
+    election_timeout_ <<= fruitless_terms_;
+  }
 }
 
 /// Raft §5.2: drawn anew for each attempt, so that split votes are rare and resolve.
@@ -197,6 +210,7 @@ void Raft::commit_to(Index index) {
   SLUICE_CHECK(index > commit_index_);
   SLUICE_CHECK(index <= log_.last_index());
   commit_index_ = index;
+  fruitless_terms_ = 0;
   uncommitted_.commit(index);
 }
 

@@ -291,6 +291,8 @@ class Raft {
   std::uint64_t ticks_without_majority_ = 0;  // since that rose, while entries are uncommitted
   std::uint64_t stalled_ticks_ = 0;  // without durable progress, while something waits for it
 
+  std::uint32_t fruitless_terms_ = 0;  // led and given up in a row, nothing committed in them or since
+
   // As a candidate or voter.
   std::uint32_t votes_ = 0;  // bit i: options_.voters[i] granted
   NodeId pending_grant_;     // voted for in this term, answer waits for the hard state

@@ -124,6 +124,61 @@ TEST(RaftLiveness, S19_WhenAllLinksButThoseOfOneNodeAreCutThatNodeLeads) {
   EXPECT_EQ(lab.at(hub).term(), term);
 }
 
+/// Ticks from the end of a leadership to the next attempt; ends the attempt with a leadership.
+std::uint32_t ticks_to_next_leadership(Raft& raft) {
+  std::uint32_t ticks = 0;
+  for (take_outbox(raft); raft.role() != Role::kPreCandidate; ++ticks) raft.tick();
+  grant(raft, 2, true);
+  hard_state_durable(raft);
+  grant(raft, 2, false);
+  EXPECT_EQ(raft.role(), Role::kLeader);
+  static_cast<void>(raft.propose_noop(kBytes));
+  log_durable(raft);
+  return ticks;
+}
+void lead_until_nobody_answers(Raft& raft) {
+  tick(raft, kTicksMin);
+  ASSERT_EQ(raft.role(), Role::kFollower);
+}
+
+// A node with slow links got votes in time and answers to its entries never: elected again as soon as
+// its followers might forget it, it kept two healthy ones from ever electing each other.
+TEST(RaftLiveness, S19_ALeaderThatCommitsNothingGivesTheOthersEverMoreTime) {
+  Raft raft = make_follower(3, 1);
+  make_leader(raft, 3);
+  log_durable(raft);
+  for (const std::uint32_t times : {2u, 4u, 8u, 8u}) {
+    lead_until_nobody_answers(raft);
+    const std::uint32_t ticks = ticks_to_next_leadership(raft);
+    EXPECT_GE(ticks, times * kTicksMin);
+    EXPECT_LT(ticks, times * 2 * kTicksMin);
+  }
+  // A leadership that was good for something makes good for those that were not.
+  send_all(raft, 2);
+  accept(raft, 2, raft.log().last_index());
+  ASSERT_EQ(raft.commit_index(), raft.log().last_index());
+  lead_until_nobody_answers(raft);
+  EXPECT_LT(ticks_to_next_leadership(raft), 2 * kTicksMin);
+  lead_until_nobody_answers(raft);
+  const std::uint32_t ticks = ticks_to_next_leadership(raft);
+  EXPECT_GE(ticks, 2 * kTicksMin) << "counted from the start again";
+  EXPECT_LT(ticks, 4 * kTicksMin);
+}
+
+TEST(RaftLiveness, S19_WhoStaysAwayStandsInWhenTheLeaderItFollowedIsGone) {
+  Raft raft = make_follower(3, 1);
+  make_leader(raft, 3);
+  log_durable(raft);
+  for (int i = 0; i < 3; ++i) {
+    lead_until_nobody_answers(raft);
+    ticks_to_next_leadership(raft);
+  }
+  lead_until_nobody_answers(raft);
+  append(raft, {.term = raft.term().value() + 1, .from = 3});
+  hard_state_durable(raft);
+  EXPECT_LT(ticks_to_next_leadership(raft), 2 * kTicksMin);
+}
+
 TEST(RaftLiveness, S20_AFollowerThatCannotHearItsLeaderInflatesNoTerm) {
   Lab lab(3);
   const std::uint32_t leader = lab.elect();
