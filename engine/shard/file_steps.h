@@ -43,10 +43,10 @@ class FileSteps {
   /// Whether somebody waits for the segment: its zeros are then written as fast as the disk takes
   /// them.
   void hurry(bool wanted);
-  /// The segment is needed soon, and sooner than its zeros are written: what is still without them is
-  /// left as the filesystem allocated it. (A disk at its limit writes half as much if each byte is
-  /// preceded by a zero, and the log stands still for the zeros of half a segment.) Where it cannot
-  /// allocate, nothing is left out.
+  /// The segment is needed sooner than its zeros are written, or they are not worth it: what is still
+  /// without them is left as the filesystem allocated it. (A disk at its limit writes half as much if each
+  /// byte is preceded by a zero, and the log stands still for the zeros of half a segment.) Where it
+  /// cannot allocate, nothing is left out.
   void skip_zeros();
 
   /// Once per tick: tries again what lacked descriptors, closes what was retired.

@@ -56,7 +56,7 @@ GroupCommit::Room GroupCommit::find_room(std::size_t size_bytes) {
   if (const auto opened = log_.open_chunk(buffer); !opened) {
     tail_.abandon();
     files_.hurry(true);
-    skip_zeros_in_need();
+    skip_zeros_in_vain();
     files_.pump();
     full_ = full_ || log_.out_of_space();
     return log_.out_of_space() ? Room::kNoSpace : Room::kLater;
@@ -138,9 +138,10 @@ void GroupCommit::close_and_write() {
   }
   ++writes_inflight_;
   idle_ticks_ = 0;
-  write.submitted_ns = 0;
-  if (const std::uint64_t entries = std::exchange(open_entries_, 0); entries > 0) {
-    write.submitted_ns = io_.now_ns();
+  write.submitted_ns = io_.now_ns();
+  const std::uint64_t entries = std::exchange(open_entries_, 0);
+  write.has_batches = entries > 0;
+  if (write.has_batches) {
     stages_.queue_ns.record(write.submitted_ns - first_batch_ns_);
     stages_.chunk_entries.record(entries);
     stages_.chunk_bytes.record(write.chunk.bytes.size());
@@ -169,12 +170,14 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
     submit(write);
     return;
   }
+  const std::uint64_t took_ns = io_.now_ns() - write.submitted_ns;
   counters_.bytes_written += write.chunk.bytes.size();
+  load_.record(write.chunk.bytes.size(), took_ns);
   files_.grant_zeros(kZerosPerByte * write.chunk.bytes.size());
-  skip_zeros_in_need();
+  skip_zeros_in_vain();
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
-  if (write.submitted_ns != 0) stages_.disk_ns.record(io_.now_ns() - write.submitted_ns);
+  if (write.has_batches) stages_.disk_ns.record(took_ns);
   const ChunkSeq seq = write.chunk.seq;
   write.chunk = {};
   --writes_inflight_;
@@ -189,12 +192,13 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   events_.on_chunks_stable(stable_seq());
 }
 
-/// The zeros are late when three quarters of the segment are used: the disk is at its limit. The rest
-/// of it is for making the next one ready. Not for the first segment of a process: nothing is written
-/// beside it, and all that comes goes into it.
-void GroupCommit::skip_zeros_in_need() {
+/// They cost more than they save (WriteLoad). Or they are late, when three quarters of the segment are
+/// used: the disk is at its limit, and the rest of it is for making the next one ready. Not for the first
+/// segment of a process: nothing is written beside it, and all that comes goes into it.
+void GroupCommit::skip_zeros_in_vain() {
   if (!log_.has_active()) return;
-  if (log_.active_bytes_left() < options_.segments.segment_bytes / 4) files_.skip_zeros();
+  const bool late = log_.active_bytes_left() < options_.segments.segment_bytes / 4;
+  if (late || load_.bytes_bound()) files_.skip_zeros();
 }
 
 void GroupCommit::on_sync_due(std::int32_t) {

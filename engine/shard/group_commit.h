@@ -26,6 +26,7 @@
 #include "engine/shard/file_steps.h"
 #include "engine/shard/stage_times.h"
 #include "engine/shard/tail.h"
+#include "engine/shard/write_load.h"
 #include "segments/segment_log.h"
 
 namespace sluice::shard {
@@ -127,7 +128,8 @@ class GroupCommit : private FileSteps::Events {
     io::Handle file = io::Handle::kNone;
     std::size_t done_bytes = 0;
     bool durable = false;
-    std::uint64_t submitted_ns = 0;  // 0: a chunk without batches, whose time does not count
+    std::uint64_t submitted_ns = 0;
+    bool has_batches = false;  // without any, its time is nothing that a client waited for
   };
 
   [[nodiscard]] Room find_room(std::size_t size_bytes);
@@ -136,7 +138,7 @@ class GroupCommit : private FileSteps::Events {
   void on_write_done(Write& write, std::int32_t result);
   void on_sync_due(std::int32_t result);
   void sync_if_due();
-  void skip_zeros_in_need();
+  void skip_zeros_in_vain();
   void begin_sync();
   void sync_next_file();
   void on_synced(std::int32_t result);
@@ -151,6 +153,7 @@ class GroupCommit : private FileSteps::Events {
   Tail tail_;
   FileSteps files_;
   CommitCounters counters_;
+  WriteLoad load_;
   StageTimes stages_;
   std::uint64_t first_batch_ns_ = 0;  // of the open chunk
   std::uint64_t open_entries_ = 0;    // in the open chunk

@@ -14,7 +14,9 @@
 namespace sluice::shard {
 namespace {
 
-constexpr std::size_t kReadBytes = 4u << 20;
+/// Of one read. An idle disk gives 2 to 6 % less than with 4 MiB; one that others write to meanwhile
+/// (nodes of other clusters, or what else lives on it) lets their writes pass between two of them.
+constexpr std::size_t kReadBytes = 512u << 10;
 
 std::string failed(const std::string& what, int error) {
   return what + " failed: " + std::strerror(error);

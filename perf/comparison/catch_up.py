@@ -14,9 +14,9 @@ from . import process
 
 LOAD = ("--outstanding=4096", "--entry-bytes=256")
 SECONDS_MIN = 3  # of each phase: a sample a second
-# Of the load, at most: one before, one without the follower, four in which it gains half of what is
+# Of the load, at most: one before, one without the follower, six in which it gains half of what is
 # appended in each (engine/shard/catch_up_pace.h), one for its start, and one afterwards.
-PHASES = 8
+PHASES = 10
 SETTLED = 2      # samples before any counts
 LINE = re.compile(r"measuring\s+([\d,]+) entries/s")
 
