@@ -74,7 +74,8 @@ struct Config {
   std::uint32_t busy_poll_us = 100;
 
   std::uint32_t tick_ms = 10;               // 1 to 1,000
-  std::uint32_t election_timeout_ms = 500;  // minimum; drawn from [1, 2) times this
+  /// Minimum; drawn from [1, 2) times this, and up to four times as long by a leader that committed nothing.
+  std::uint32_t election_timeout_ms = 500;
   std::uint32_t heartbeat_ms = 50;
 
   /// Something that an operator should read (a torn tail was cut, a peer refuses us); called from

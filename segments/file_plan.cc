@@ -126,7 +126,11 @@ void FilePlan::step_failed_no_space() {
   } else {
     SLUICE_CHECK(!syncing);  // a failed sync is final (S35)
     // Zeros found no space: then what was allocated is not there, and has to be written after all.
-    if (kind_ == Kind::kZeroFill) unfinished_->zeros_suffice = false;
+    // All of it, also when there is space again: a chunk that finds none ends the node (S35, S36).
+    if (kind_ == Kind::kZeroFill) {
+      unfinished_->zeros_suffice = false;
+      unfinished_->zeros_needed = true;
+    }
   }
   // A half-made spare waits without holding up the others: retiring frees space.
   if (task_ == Task::kMake) {
@@ -169,8 +173,10 @@ FilePlan::Event FilePlan::sync_done() {
   return Event::kSynced;
 }
 
-void FilePlan::skip_zeros() {
-  if (unfinished_ && unfinished_->allocated) unfinished_->zeros_suffice = true;
+bool FilePlan::skip_zeros() {
+  if (!unfinished_ || !unfinished_->allocated || unfinished_->zeros_needed) return false;
+  unfinished_->zeros_suffice = true;
+  return true;
 }
 
 // --- make --------------------------------------------------------------------------------------

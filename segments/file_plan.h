@@ -64,7 +64,7 @@ class FilePlan {
   [[nodiscard]] Event step_done();
 
   /// SegmentLog::skip_zeros().
-  void skip_zeros();
+  [[nodiscard]] bool skip_zeros();
   void step_failed_no_space();
   void retry_steps() { out_of_space_ = stalled_ = false; }
   [[nodiscard]] bool out_of_space() const { return out_of_space_; }
@@ -81,6 +81,7 @@ class FilePlan {
     bool created = false;
     bool allocated = false;  // or cannot be
     bool zeros_suffice = false;
+    bool zeros_needed = false;  // what was allocated turned out not to be there
     std::uint64_t zeroed_bytes = 0;
     bool synced = false;
   };

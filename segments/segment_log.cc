@@ -232,7 +232,7 @@ std::optional<Epoch> SegmentLog::blocked_by_states() const {
 
 std::optional<FileStep> SegmentLog::next_step() { return files_->next_step(); }
 
-void SegmentLog::skip_zeros() { files_->skip_zeros(); }
+bool SegmentLog::skip_zeros() { return files_->skip_zeros(); }
 
 std::span<const std::byte> SegmentLog::header_bytes() const { return files_->header_bytes(); }
 

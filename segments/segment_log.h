@@ -195,8 +195,9 @@ class SegmentLog {
   }
   /// The spare on its way is wanted as it is: what of it has no zeros yet need not get them.
   /// Precondition: kAllocate succeeded, so that it reads as zeros all the same. (Chunks are written
-  /// into it at half the speed, which is much faster than zeros first.)
-  void skip_zeros();
+  /// into it at half the speed, which is much faster than zeros first.) False: it needs them, since a
+  /// full disk showed that what it allocates need not be there.
+  [[nodiscard]] bool skip_zeros();
   /// The header that kWriteHeader writes: kBlockBytes bytes, valid until step_done().
   [[nodiscard]] std::span<const std::byte> header_bytes() const;
   void step_done();

@@ -16,8 +16,8 @@ constexpr std::uint64_t kTermJumpMax = std::uint64_t{1} << 32;
 constexpr Term kTermMax{std::uint64_t{1} << 62};
 
 // Bounds how long a node stays away from an office that it alone can hold, once what ailed it is over:
-// eight election time-outs.
-constexpr std::uint32_t kFruitlessTermsMax = 3;
+// less than eight times the shortest time-out.
+constexpr std::uint32_t kFruitlessTermsMax = 2;
 
 void check_options(const Options& options) {
   const auto& voters = options.voters;

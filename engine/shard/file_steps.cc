@@ -156,7 +156,7 @@ void FileSteps::hurry(bool wanted) {
 
 void FileSteps::skip_zeros() {
   if (!can_allocate_ || stopping_ || !step_ || step_->kind != Kind::kZeroFill) return;
-  log_.skip_zeros();
+  if (!log_.skip_zeros()) return;
   skip_zeros_ = true;
   // One more piece: the step ends with it, in its completion's handler like every other.
   if (std::exchange(zeros_wait_, false)) continue_zero_fill();

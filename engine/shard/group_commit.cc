@@ -27,7 +27,8 @@ GroupCommit::GroupCommit(io::Io& io, Options options, segments::StreamEnd end, E
       events_(events),
       log_(options_.segments, std::move(end)),
       tail_(options_.tail_bytes, options_.segments.chunk_bytes_max),
-      files_(io, options_.directory, options_.direct, log_, *this) {
+      files_(io, options_.directory, options_.direct, log_, *this),
+      load_(std::min(WriteLoad::kLargeBytes, options_.segments.segment_bytes / 16)) {
   for (std::uint32_t i = 0; i < options_.writes_inflight_max; ++i) {
     writes_.push_back(std::make_unique<Write>(this));
   }
@@ -310,6 +311,7 @@ void GroupCommit::fail(const std::string& what, int error) {
 
 void GroupCommit::on_step_done() {
   files_.pump();
+  skip_zeros_in_vain();  // before more than a piece of them is written, if it was their turn
   events_.on_chunks_stable(stable_seq());  // nothing new, but who waits for a segment may go on
 }
 

@@ -3,43 +3,52 @@
 // A segment is filled with zeros before it is used, since a write to blocks that the filesystem has
 // only allocated changes its metadata, and making that durable takes two or three flushes instead of
 // one. That pays while writes are small. Where they are large, each byte is written twice for it, on a
-// disk that has no time for the first. Which is the case depends on what a flush takes, and that nobody
-// knows before the disk was seen: so a write counts as bound by its bytes when it takes many times as
-// long as the quickest one did, of which a flush may have been all.
+// disk that has better things to do. Which is the case depends on what a flush takes, and that nobody
+// knows before the disk was seen: so writes count as bound by their bytes when they are large and take
+// many times as long as the quickest one lately did, of which a flush may have been all. (Large ones
+// alone do not say it: commits gather while a slow flush lasts. And where nothing is made durable at
+// once, no flush is in any of them, and zeros save little.)
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace sluice::shard {
 
 class WriteLoad {
  public:
-  /// Writes as small are left out of account: a noisy disk is no reason.
   static constexpr std::uint64_t kLargeBytes = 128u << 10;
   static constexpr std::uint64_t kTimesLeast = 8;
+  /// The mean is one of so many writes, the newest counting most. Fewer say nothing.
+  static constexpr std::uint64_t kMemory = 64;
+  /// The quickest is that of the newest kWindow writes, and of as many before at most: a disk that was
+  /// quick once may since be held to a number of operations a second.
+  static constexpr std::uint64_t kWindow = 1024;
+
+  /// From `large_bytes` on a write is large.
+  explicit WriteLoad(std::uint64_t large_bytes) : large_bytes_(large_bytes) {}
 
   /// A write of `size_bytes` took `ns`.
   void record(std::uint64_t size_bytes, std::uint64_t ns) {
-    least_ns_ = writes_ == 0 ? ns : std::min(least_ns_, ns);
+    if (writes_++ % kWindow == 0) least_ns_ = {ns, writes_ == 1 ? ns : least_ns_[0]};
+    least_ns_[0] = std::min(least_ns_[0], ns);
     // The mean of all at first, so that the first one does not stand for kMemory of them.
-    writes_ = std::min(writes_ + 1, kMemory);
-    mean_bytes_ += (static_cast<double>(size_bytes) - mean_bytes_) / static_cast<double>(writes_);
-    mean_ns_ += (static_cast<double>(ns) - mean_ns_) / static_cast<double>(writes_);
+    const auto weight = static_cast<double>(std::min(writes_, kMemory));
+    mean_bytes_ += (static_cast<double>(size_bytes) - mean_bytes_) / weight;
+    mean_ns_ += (static_cast<double>(ns) - mean_ns_) / weight;
   }
 
-  /// Of the newest writes; false without any.
   [[nodiscard]] bool bytes_bound() const {
-    return mean_bytes_ >= static_cast<double>(kLargeBytes) &&
-           mean_ns_ >= static_cast<double>(kTimesLeast) * static_cast<double>(least_ns_);
+    const auto least_ns = static_cast<double>(std::min(least_ns_[0], least_ns_[1]));
+    return writes_ >= kMemory && mean_bytes_ >= static_cast<double>(large_bytes_) &&
+           mean_ns_ >= static_cast<double>(kTimesLeast) * least_ns;
   }
 
  private:
-  /// The newest count most; so many writes ago a third as much.
-  static constexpr std::uint64_t kMemory = 64;
-
-  std::uint64_t writes_ = 0;  // at most kMemory
-  std::uint64_t least_ns_ = 0;
+  std::uint64_t large_bytes_;
+  std::uint64_t writes_ = 0;
+  std::array<std::uint64_t, 2> least_ns_{};  // of this window and of the one before
   double mean_bytes_ = 0, mean_ns_ = 0;
 };
 

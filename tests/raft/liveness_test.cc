@@ -147,7 +147,7 @@ TEST(RaftLiveness, S19_ALeaderThatCommitsNothingGivesTheOthersEverMoreTime) {
   Raft raft = make_follower(3, 1);
   make_leader(raft, 3);
   log_durable(raft);
-  for (const std::uint32_t times : {2u, 4u, 8u, 8u}) {
+  for (const std::uint32_t times : {2u, 4u, 4u}) {  // and no longer: it may be the only one that can win
     lead_until_nobody_answers(raft);
     const std::uint32_t ticks = ticks_to_next_leadership(raft);
     EXPECT_GE(ticks, times * kTicksMin);

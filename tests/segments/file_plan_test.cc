@@ -89,16 +89,16 @@ TEST_F(FilePlanTest, ZerosAreWrittenInPiecesOfAMebibyte) {
 TEST_F(FilePlanTest, ZerosThatAreNotWaitedForAreLeftOutOfOneSpare) {
   options_.segment_bytes = 3u << 20;
   FilePlan files = plan();
-  files.skip_zeros();
+  EXPECT_FALSE(files.skip_zeros());
   files.prepare(Epoch(1));
   (void)files.next_step();
-  files.skip_zeros();
+  EXPECT_FALSE(files.skip_zeros());
   (void)files.step_done();
   EXPECT_EQ(text(*files.next_step()), "allocate spare-1.tmp 3145728");
-  files.skip_zeros();  // nothing is allocated yet: what is not zeroed may not even be there
+  EXPECT_FALSE(files.skip_zeros()) << "nothing is allocated yet: what is not zeroed may not even be there";
   (void)files.step_done();
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+1048576");
-  files.skip_zeros();
+  EXPECT_TRUE(files.skip_zeros());
   (void)files.step_done();
   EXPECT_EQ(all(files), (Steps{"sync spare-1.tmp", "rename spare-1.tmp spare-1", "header spare-1",
                                "sync spare-1", "rename spare-1 0000000000000001.segment", "sync .",
@@ -205,11 +205,13 @@ TEST_F(FilePlanTest, S36_ZerosThatFoundNoSpaceAreNotLeftOut) {
   FilePlan files = plan();
   files.prepare(Epoch(1));
   while (files.next_step()->kind != Kind::kZeroFill) (void)files.step_done();
-  files.skip_zeros();
+  EXPECT_TRUE(files.skip_zeros());
   files.step_failed_no_space();
   files.retry_steps();
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 0+1048576");
+  EXPECT_FALSE(files.skip_zeros()) << "also when there is some space again";
   (void)files.step_done();
+  EXPECT_FALSE(files.skip_zeros());
   EXPECT_EQ(text(*files.next_step()), "zero spare-1.tmp 1048576+1048576");
 }
 
@@ -231,7 +233,7 @@ TEST_F(FilePlanTest, S35_AFailedSyncOfZerosIsNotRepeatedWithoutWritingThemAgain)
   FilePlan files = plan();
   files.prepare(Epoch(1));
   while (text(*files.next_step()) != "sync spare-1.tmp") {
-    files.skip_zeros();
+    (void)files.skip_zeros();
     (void)files.step_done();
   }
   files.step_failed_no_space();

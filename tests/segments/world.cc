@@ -374,7 +374,7 @@ void World::file_step() {
     return;
   }
   if (log_->out_of_space() && random_.one_in(4)) log_->retry_steps();
-  if (random_.one_in(16)) log_->skip_zeros();
+  if (random_.one_in(16)) (void)log_->skip_zeros();
   begin_step();
 }
 

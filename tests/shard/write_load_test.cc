@@ -9,44 +9,59 @@ namespace {
 constexpr std::uint64_t kUs = 1000;
 constexpr std::uint64_t kLarge = WriteLoad::kLargeBytes;
 
-void record(WriteLoad& load, int times, std::uint64_t size_bytes, std::uint64_t ns) {
-  for (; times > 0; --times) load.record(size_bytes, ns);
+class WriteLoadTest : public testing::Test {
+ protected:
+  void record(std::uint64_t times, std::uint64_t size_bytes, std::uint64_t ns) {
+    for (; times > 0; --times) load_.record(size_bytes, ns);
+  }
+  WriteLoad load_{kLarge};
+};
+
+TEST_F(WriteLoadTest, LargeWritesThatTakeManyTimesAsLongAsTheQuickestAreBoundByTheirBytes) {
+  record(1, 4096, 100 * kUs);
+  record(500, 2 * kLarge, 100 * kUs * WriteLoad::kTimesLeast + kUs);
+  EXPECT_TRUE(load_.bytes_bound());
 }
 
-TEST(WriteLoadTest, NothingIsKnownBeforeTheFirstWrite) { EXPECT_FALSE(WriteLoad().bytes_bound()); }
-
-TEST(WriteLoadTest, LargeWritesThatTakeManyTimesAsLongAsTheQuickestAreBoundByTheirBytes) {
-  WriteLoad load;
-  load.record(4096, 100 * kUs);
-  record(load, 1000, 2 * kLarge, 100 * kUs * WriteLoad::kTimesLeast + kUs);
-  EXPECT_TRUE(load.bytes_bound());
+TEST_F(WriteLoadTest, FewWritesSayNothing) {
+  EXPECT_FALSE(load_.bytes_bound());
+  record(1, 4096, 100 * kUs);
+  record(WriteLoad::kMemory - 2, 8 * kLarge, 10'000 * kUs);
+  EXPECT_FALSE(load_.bytes_bound());
+  record(1, 8 * kLarge, 10'000 * kUs);
+  EXPECT_TRUE(load_.bytes_bound());
 }
 
-TEST(WriteLoadTest, LargeWritesOfADiskWhoseFlushesTakeLongAreNot) {
-  WriteLoad load;
-  load.record(4096, 2000 * kUs);
-  record(load, 1000, 8 * kLarge, 2000 * kUs * (WriteLoad::kTimesLeast - 1));
-  EXPECT_FALSE(load.bytes_bound());
+TEST_F(WriteLoadTest, LargeWritesOfADiskWhoseFlushesTakeLongAreNot) {
+  record(1, 4096, 2000 * kUs);
+  record(500, 8 * kLarge, 2000 * kUs * (WriteLoad::kTimesLeast - 1));
+  EXPECT_FALSE(load_.bytes_bound());
 }
 
-TEST(WriteLoadTest, SmallWritesAreNotHoweverLongTheyTake) {
-  WriteLoad load;
-  load.record(4096, 100 * kUs);
-  record(load, 1000, kLarge / 2, 100'000 * kUs);
-  EXPECT_FALSE(load.bytes_bound());
+TEST_F(WriteLoadTest, SmallWritesAreNotHoweverLongTheyTake) {
+  record(1, 4096, 100 * kUs);
+  record(500, kLarge / 2, 100'000 * kUs);
+  EXPECT_FALSE(load_.bytes_bound());
 }
 
-TEST(WriteLoadTest, OneThatTakesLongIsForgottenAndALoadThatChangesIsNoticed) {
-  WriteLoad load;
-  load.record(kLarge, 100 * kUs);
-  load.record(kLarge, 10'000 * kUs);
-  EXPECT_TRUE(load.bytes_bound());
-  record(load, 100'000, kLarge, 200 * kUs);
-  EXPECT_FALSE(load.bytes_bound());
-  record(load, 300, kLarge, 2000 * kUs);
-  EXPECT_TRUE(load.bytes_bound());
-  record(load, 300, 8192, 150 * kUs);
-  EXPECT_FALSE(load.bytes_bound());
+TEST_F(WriteLoadTest, AFlushThatWasQuickOnceIsForgotten) {
+  record(1, 4096, 100 * kUs);
+  record(WriteLoad::kWindow, 2 * kLarge, 3000 * kUs);
+  EXPECT_TRUE(load_.bytes_bound());
+  record(WriteLoad::kWindow, 2 * kLarge, 3000 * kUs);
+  EXPECT_FALSE(load_.bytes_bound()) << "each write takes as long now: what holds it up is no byte";
+}
+
+TEST_F(WriteLoadTest, OneThatTakesLongIsForgottenAndALoadThatChangesIsNoticed) {
+  record(100, kLarge, 100 * kUs);
+  record(1, kLarge, 100'000 * kUs);
+  EXPECT_TRUE(load_.bytes_bound());
+  record(300, kLarge, 200 * kUs);
+  EXPECT_FALSE(load_.bytes_bound());
+  record(300, kLarge, 2000 * kUs);
+  EXPECT_TRUE(load_.bytes_bound());
+  record(300, 8192, 150 * kUs);
+  EXPECT_FALSE(load_.bytes_bound());
 }
 
 }  // namespace

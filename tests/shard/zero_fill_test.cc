@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "engine/io/uring_io_impl.h"
 #include "tests/shard/stream_on_disk.h"
@@ -138,6 +139,74 @@ TEST_F(ZeroFillWithoutAllocateTest, NoZeroIsLeftOut) {
   ASSERT_TRUE(has_second_segment());
   EXPECT_EQ(zeros(), kSegmentBytes);
   while (written_to_ < Epoch(2)) write_chunk();
+}
+
+/// Its clock goes on by `step_ns` with each look at it.
+class IoWithClock final : public io::UringIo {
+ public:
+  using UringIo::UringIo;
+  static std::unique_ptr<IoWithClock> make() {
+    int error = 0;
+    auto ring = io::Ring::make({}, error);
+    EXPECT_TRUE(ring.has_value()) << error;
+    return std::make_unique<IoWithClock>(std::move(*ring));
+  }
+  [[nodiscard]] std::uint64_t now_ns() const override { return now_ += step_ns; }
+  std::uint64_t step_ns = 1000;
+
+ private:
+  mutable std::uint64_t now_ = 0;
+};
+
+class LargeChunksTest : public testing::Test {
+ protected:
+  static constexpr std::uint64_t kLargeSegmentBytes = 16u << 20;
+  static constexpr std::size_t kRecordBytes = 192u << 10;
+
+  LargeChunksTest() : LargeChunksTest(IoWithClock::make()) {}
+  explicit LargeChunksTest(std::unique_ptr<IoWithClock> io) : io_(*io), stream_(std::move(io)) {
+    (void)stream_.start(StreamOnDisk::options(kLargeSegmentBytes, 256u << 10));
+    stream_.write_mark();
+  }
+
+  void write_chunk() {
+    GroupCommit& commit = stream_.commit();
+    while (commit.make_room(kRecordBytes) != GroupCommit::Room::kYes) {
+      ASSERT_NO_FATAL_FAILURE(stream_.turn());
+    }
+    const auto at = commit.append_producers(GroupId(0), record_);
+    written_to_ = at.epoch;
+    stream_.run_until(at.seq);
+    while (commit.files().in_flight()) ASSERT_NO_FATAL_FAILURE(stream_.turn());
+  }
+  void write_into(Epoch epoch, int chunks) {
+    while (written_to_ < epoch) ASSERT_NO_FATAL_FAILURE(write_chunk());
+    for (; chunks > 0; --chunks) ASSERT_NO_FATAL_FAILURE(write_chunk());
+  }
+  [[nodiscard]] bool has_segment(std::uint64_t epoch) const {
+    return fs::exists(stream_.root() + "/" + segments::SegmentLog::segment_name(Epoch(epoch)));
+  }
+  [[nodiscard]] std::uint64_t zeros() { return stream_.commit().files().zeros_written(); }
+
+  IoWithClock& io_;
+  StreamOnDisk stream_;
+  Epoch written_to_;
+  const std::vector<std::byte> record_ = std::vector<std::byte>(kRecordBytes);
+};
+
+TEST_F(LargeChunksTest, ChunksThatTakeMuchLongerThanTheQuickestGetNoZerosAheadOfThem) {
+  io_.step_ns *= 1'000'000;
+  write_into(Epoch(2), 3);
+  EXPECT_TRUE(has_segment(3));
+  EXPECT_LE(zeros(), 2 * kLargeSegmentBytes + 2 * kPieceBytes);
+}
+
+TEST_F(LargeChunksTest, ChunksThatTakeNoLongerGetThemAll) {
+  write_into(Epoch(2), 10);
+  EXPECT_FALSE(has_segment(3));
+  EXPECT_GE(zeros(), 2 * kLargeSegmentBytes + 2 * 8 * kRecordBytes);
+  write_into(Epoch(3), 0);
+  EXPECT_GE(zeros(), 3 * kLargeSegmentBytes);
 }
 
 TEST_F(ZeroFillTest, WhoWaitsForTheSegmentGetsItWithoutMoreCommits) {
