@@ -57,7 +57,7 @@ GroupCommit::Room GroupCommit::find_room(std::size_t size_bytes) {
   if (const auto opened = log_.open_chunk(buffer); !opened) {
     tail_.abandon();
     files_.hurry(true);
-    skip_zeros_in_vain();
+    skip_needless_zeros();
     files_.pump();
     full_ = full_ || log_.out_of_space();
     return log_.out_of_space() ? Room::kNoSpace : Room::kLater;
@@ -175,7 +175,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
   counters_.bytes_written += write.chunk.bytes.size();
   load_.record(write.chunk.bytes.size(), took_ns);
   files_.grant_zeros(kZerosPerByte * write.chunk.bytes.size());
-  skip_zeros_in_vain();
+  skip_needless_zeros();
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
   if (write.has_batches) stages_.disk_ns.record(took_ns);
@@ -196,7 +196,7 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
 /// They cost more than they save (WriteLoad). Or they are late, when three quarters of the segment are
 /// used: the disk is at its limit, and the rest of it is for making the next one ready. Not for the first
 /// segment of a process: nothing is written beside it, and all that comes goes into it.
-void GroupCommit::skip_zeros_in_vain() {
+void GroupCommit::skip_needless_zeros() {
   if (!log_.has_active()) return;
   const bool late = log_.active_bytes_left() < options_.segments.segment_bytes / 4;
   if (late || load_.bytes_bound()) files_.skip_zeros();
@@ -311,7 +311,7 @@ void GroupCommit::fail(const std::string& what, int error) {
 
 void GroupCommit::on_step_done() {
   files_.pump();
-  skip_zeros_in_vain();  // before more than a piece of them is written, if it was their turn
+  skip_needless_zeros();  // before more than a piece of them is written, if it was their turn
   events_.on_chunks_stable(stable_seq());  // nothing new, but who waits for a segment may go on
 }
 

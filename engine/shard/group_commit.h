@@ -138,7 +138,7 @@ class GroupCommit : private FileSteps::Events {
   void on_write_done(Write& write, std::int32_t result);
   void on_sync_due(std::int32_t result);
   void sync_if_due();
-  void skip_zeros_in_vain();
+  void skip_needless_zeros();
   void begin_sync();
   void sync_next_file();
   void on_synced(std::int32_t result);

@@ -21,16 +21,18 @@ constexpr std::uint64_t kSegmentBytes = 4u << 20;
 constexpr std::uint64_t kBytesPerTick = 64u << 10;
 constexpr std::uint64_t kPieceBytes = 256u << 10;  // of zeros, at a time
 
+template <typename SomeIo>
+std::unique_ptr<SomeIo> make_io() {
+  int error = 0;
+  auto ring = io::Ring::make({}, error);
+  EXPECT_TRUE(ring.has_value()) << error;
+  return std::make_unique<SomeIo>(std::move(*ring));
+}
+
 /// A filesystem without fallocate(2): each says so by another error.
 class IoWithoutAllocate final : public io::UringIo {
  public:
   using UringIo::UringIo;
-  static std::unique_ptr<io::Io> make() {
-    int error = 0;
-    auto ring = io::Ring::make({}, error);
-    EXPECT_TRUE(ring.has_value()) << error;
-    return std::make_unique<IoWithoutAllocate>(std::move(*ring));
-  }
   void allocate(io::Completion& completion, io::Handle, std::uint64_t size_bytes) override {
     UringIo::allocate(completion, io::Handle::kNone, size_bytes);
   }
@@ -126,7 +128,7 @@ TEST_F(ZeroFillTest, ASegmentThatIsNeededBeforeItsZerosIsTakenWithoutThem) {
 
 class ZeroFillWithoutAllocateTest : public ZeroFillTest {
  protected:
-  ZeroFillWithoutAllocateTest() : ZeroFillTest(IoWithoutAllocate::make()) {}
+  ZeroFillWithoutAllocateTest() : ZeroFillTest(make_io<IoWithoutAllocate>()) {}
 };
 
 TEST_F(ZeroFillWithoutAllocateTest, NoZeroIsLeftOut) {
@@ -145,12 +147,6 @@ TEST_F(ZeroFillWithoutAllocateTest, NoZeroIsLeftOut) {
 class IoWithClock final : public io::UringIo {
  public:
   using UringIo::UringIo;
-  static std::unique_ptr<IoWithClock> make() {
-    int error = 0;
-    auto ring = io::Ring::make({}, error);
-    EXPECT_TRUE(ring.has_value()) << error;
-    return std::make_unique<IoWithClock>(std::move(*ring));
-  }
   [[nodiscard]] std::uint64_t now_ns() const override { return now_ += step_ns; }
   std::uint64_t step_ns = 1000;
 
@@ -163,7 +159,7 @@ class LargeChunksTest : public testing::Test {
   static constexpr std::uint64_t kLargeSegmentBytes = 16u << 20;
   static constexpr std::size_t kRecordBytes = 192u << 10;
 
-  LargeChunksTest() : LargeChunksTest(IoWithClock::make()) {}
+  LargeChunksTest() : LargeChunksTest(make_io<IoWithClock>()) {}
   explicit LargeChunksTest(std::unique_ptr<IoWithClock> io) : io_(*io), stream_(std::move(io)) {
     (void)stream_.start(StreamOnDisk::options(kLargeSegmentBytes, 256u << 10));
     stream_.write_mark();
