@@ -54,6 +54,7 @@ class AppendBatch {
   std::uint64_t sent_ns = 0;          // likewise
   std::uint64_t former_id = 0;   // of one before it that was not waited for to the end; 0: none
   std::uint64_t cost_bytes = 0;  // accounted for it
+  std::uint64_t load_bytes = 0;  // of its entries, as they are sent
   std::uint32_t sends = 0;       // that read its bytes at this moment
 
   /// Starts a batch in an empty object, with memory for about `size_hint_bytes`.

@@ -10,6 +10,8 @@ namespace {
 
 /// Accounted for an entry besides its bytes: its bookkeeping and its length.
 constexpr std::uint64_t kEntryCostBytes = sizeof(PendingEntry) + 8;
+/// Sent before each entry: its length.
+constexpr std::uint64_t kEntryLengthBytes = sizeof(std::uint32_t);
 /// And for a batch: its object and the smallest buffer, however little is in it.
 constexpr std::uint64_t kBatchCostBytes = BufferPool::kSmallestBytes + sizeof(AppendBatch);
 /// A batch begins with no more memory than this, whatever its predecessor needed: what a batch
@@ -151,21 +153,36 @@ AppendBatch& AppendQueue::open_batch(Lane& lane, Sequence first, AppendBatch* be
   return batch;
 }
 
+/// Adds an entry to an unsent batch. False: no room.
+bool AppendQueue::add(Lane& lane, AppendBatch& batch, std::span<const std::byte> data,
+                      const PendingEntry& entry) {
+  if (!batch.append(batches_.buffers(), data, entry)) return false;
+  batch.load_bytes += data.size() + kEntryLengthBytes;
+  lane.load_bytes += data.size() + kEntryLengthBytes;
+  batch.cost_bytes += data.size() + kEntryCostBytes;
+  cost_bytes_ += data.size() + kEntryCostBytes;
+  return true;
+}
+
+/// Whether the batch is to get no further entries.
+bool AppendQueue::full(const Lane& lane, const AppendBatch& batch) const {
+  return batch.load_bytes >= BatchSplit::smallest_bytes(router_.batch_bytes_max()) &&
+         batch.load_bytes >= lane.split.full_bytes(lane.load_bytes, router_.batch_bytes_max());
+}
+
 /// Adds an entry to the lane's open batch, or to a new one.
 void AppendQueue::gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
                          const PendingEntry& entry) {
   if (!lane.has_producer()) sequence = Sequence(0);
   AppendBatch* batch = lane.batches.back();
   const bool follows = batch && (!lane.has_producer() || batch->next_sequence() == sequence);
-  if (!follows || !batch->append(batches_.buffers(), data, entry)) {
+  if (!follows || full(lane, *batch) || !add(lane, *batch, data, entry)) {
     const std::size_t hint_bytes =
         std::max(lane.size_hint_bytes, BatchBuilder::size_for(data.size()));
     batch = &open_batch(lane, sequence, nullptr, hint_bytes);
-    SLUICE_CHECK(batch->append(batches_.buffers(), data, entry));
+    SLUICE_CHECK(add(lane, *batch, data, entry));
     if (!lane.next_unsent) lane.next_unsent = batch;
   }
-  batch->cost_bytes += data.size() + kEntryCostBytes;
-  cost_bytes_ += data.size() + kEntryCostBytes;
 }
 
 // --- finding a way -------------------------------------------------------------------------------
@@ -199,11 +216,16 @@ bool AppendQueue::may_send(const Lane& lane) const {
   // A batch costs each node about the same whatever is in it. Sent as fast as the socket takes them,
   // small ones would keep the nodes busy with themselves; so, as with the writes of a group commit,
   // the answers set the pace, and what comes meanwhile makes the next batch larger.
-  if (lane.inflight_batches < kSmallBatchesInflightMax || answers_late(lane)) return true;
+  if (Lane::Batches::after(*lane.next_unsent) != nullptr) return true;
+  const bool few = lane.inflight_batches < kSmallBatchesInflightMax;
   const std::size_t large_bytes =
       std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
-  return lane.next_unsent->size_bytes() >= large_bytes ||
-         Lane::Batches::after(*lane.next_unsent) != nullptr;
+  if (few ? !is_rest(lane, *lane.next_unsent) : lane.next_unsent->size_bytes() >= large_bytes) return true;
+  return answers_late(lane);
+}
+
+bool AppendQueue::is_rest(const Lane& lane, const AppendBatch& batch) const {
+  return lane.split.is_rest(batch.load_bytes, lane.load_bytes, router_.batch_bytes_max());
 }
 
 /// The oldest batch in flight has no answer though one should have come.
@@ -284,12 +306,14 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
     return port.inflight_batches < kBatchesInflightMax ||
            io_.now_ns() >= lane.queued_ns + kAnswerTimesMax * port.answer_ns;
   };
+  const std::size_t smallest_bytes = BatchSplit::smallest_bytes(router_.batch_bytes_max());
+  const std::size_t frame_bytes_max = router_.batch_bytes_max();
   while (!port.lanes.empty() && has_room()) {
     const std::size_t first = port.sending.size();
     std::size_t frame_bytes = 0;
     items_.clear();
-    // The batches of one frame are together no larger than one batch may be, which every node
-    // takes.
+    // The batches of one frame are together no larger than one batch may be, which every node takes. And
+    // a node takes a frame up when all of it is there: what is to be worked on side by side goes alone.
     while (Lane* lane = port.lanes.front()) {
       if (!in_pace(*lane)) break;  // before its batch is sealed: it may grow yet
       AppendBatch* const batch = next_to_send(*lane);
@@ -298,7 +322,8 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
         tidy(*lane);
         continue;
       }
-      if (frame_bytes > 0 && frame_bytes + batch->size_bytes() > router_.batch_bytes_max()) break;
+      const bool alone = batch->size_bytes() >= smallest_bytes;
+      if (frame_bytes > 0 && (alone || frame_bytes + batch->size_bytes() > frame_bytes_max)) break;
       if (out.piece_count() + items_.size() >= kSendPiecesMax) break;
       frame_bytes += batch->size_bytes();
       port.lanes.remove(*lane);
@@ -323,6 +348,7 @@ AppendBatch* AppendQueue::next_to_send(Lane& lane) {
     const bool whole = batch->unresolved == batch->entries.size();
     if (whole && batch->size_bytes() <= router_.batch_bytes_max()) {
       if (!may_send(lane)) return nullptr;
+      absorb_rest(lane, *batch);
       batch->seal(router_.cluster());
       lane.size_hint_bytes = std::min(batch->size_bytes(), kHintBytesMax);
       return batch;
@@ -330,6 +356,21 @@ AppendBatch* AppendQueue::next_to_send(Lane& lane) {
     rebuild(lane, *batch);
   }
   return nullptr;
+}
+
+/// Adds what is left over behind a batch to it, if that is little and was never sent: what was perhaps
+/// logged as a batch has to come again as that batch.
+void AppendQueue::absorb_rest(Lane& lane, AppendBatch& batch) {
+  AppendBatch* const rest = Lane::Batches::after(batch);
+  if (!rest || Lane::Batches::after(*rest) || batch.sealed() || rest->sealed()) return;
+  if (!is_rest(lane, *rest)) return;
+  if (batch.size_bytes() + rest->size_bytes() > router_.batch_bytes_max()) return;
+  if (rest->unresolved < rest->entries.size()) return;
+  if (lane.has_producer() && batch.next_sequence() != rest->sequence_of(0)) return;
+  rest->for_each_entry([&](std::size_t i, std::span<const std::byte> data) {
+    SLUICE_CHECK(add(lane, batch, data, rest->entries[i]));
+  });
+  drop(*rest);
 }
 
 /// Replaces an unsent batch by batches of what is still to be sent of it: some of its entries ended
@@ -351,13 +392,11 @@ void AppendQueue::rebuild(Lane& lane, AppendBatch& batch) {
     }
     const Sequence sequence = lane.has_producer() ? batch.sequence_of(i) : Sequence(0);
     const bool follows = part && (!lane.has_producer() || part->next_sequence() == sequence);
-    if (!follows || !part->append(batches_.buffers(), data, entry)) {
+    if (!follows || !add(lane, *part, data, entry)) {
       part = &open_batch(lane, sequence, &batch, batch.size_bytes());
-      SLUICE_CHECK(part->append(batches_.buffers(), data, entry));
+      SLUICE_CHECK(add(lane, *part, data, entry));
       if (!first) first = part;
     }
-    part->cost_bytes += data.size() + kEntryCostBytes;
-    cost_bytes_ += data.size() + kEntryCostBytes;
   });
   if (first) lane.next_unsent = first;
   drop(batch);
@@ -377,6 +416,7 @@ void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection)
   lane.next_unsent = Lane::Batches::after(batch);
   port.inflight_bytes += batch.size_bytes();
   ++port.inflight_batches;
+  lane.split.note_load(lane.load_bytes);
   batch.sent_ns = io_.now_ns();
   port.sending.push_back(&batch);
   items_.emplace_back(batch.request_id, lane.key.group.value(),
@@ -404,6 +444,7 @@ void AppendQueue::drop(AppendBatch& batch) {
   if (batch.former_id != 0) transmissions_.remove(batch.former_id);
   if (lane.next_unsent == &batch) lane.next_unsent = Lane::Batches::after(batch);
   lane.batches.remove(batch);
+  lane.load_bytes -= batch.load_bytes;
   batch.lane = nullptr;
   recycle_unread(batch);
 }

@@ -70,6 +70,9 @@ class AppendQueue {
   [[nodiscard]] Lane** plain_lane(const LaneKey& key);
   void forget_idle_lanes(std::uint64_t now_ns);
   AppendBatch& open_batch(Lane& lane, Sequence first, AppendBatch* before, std::size_t hint_bytes);
+  [[nodiscard]] bool add(Lane& lane, AppendBatch& batch, std::span<const std::byte> data,
+                         const PendingEntry& entry);
+  [[nodiscard]] bool full(const Lane& lane, const AppendBatch& batch) const;
   void gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
               const PendingEntry& entry);
   [[nodiscard]] Errc obstacle(const AppendOptions& options, std::size_t data_bytes) const;
@@ -84,7 +87,9 @@ class AppendQueue {
   void want_pump(Connection& connection);
   [[nodiscard]] bool may_send(const Lane& lane) const;
   [[nodiscard]] bool answers_late(const Lane& lane) const;
+  [[nodiscard]] bool is_rest(const Lane& lane, const AppendBatch& batch) const;
   AppendBatch* next_to_send(Lane& lane);
+  void absorb_rest(Lane& lane, AppendBatch& batch);
   void rebuild(Lane& lane, AppendBatch& batch);
   void launch(Lane& lane, AppendBatch& batch, Connection& connection);
   void refuse_unsent(Lane& lane, Errc code);

@@ -233,6 +233,8 @@ void AppendQueue::leave_behind(Lane& lane) {
       lane.batches.remove(*batch);
       behind.batches.push_back(*batch);
       batch->lane = &behind;
+      lane.load_bytes -= batch->load_bytes;
+      behind.load_bytes += batch->load_bytes;
       behind.unreported += batch->unreported;
       lane.unreported -= batch->unreported;
     }
@@ -249,6 +251,7 @@ void AppendQueue::tidy(Lane& lane) {
     while (AppendBatch* batch = lane.batches.front()) drop(*batch);
   }
   if (lane.batches.empty()) {
+    SLUICE_CHECK(lane.load_bytes == 0);
     unplace(lane);
     lane.connection = nullptr;
     lane.draining = false;

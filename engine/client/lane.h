@@ -17,6 +17,7 @@
 #include <cstdint>
 
 #include "engine/client/append_batch.h"
+#include "engine/client/batch_split.h"
 #include "engine/client/connection.h"
 #include "engine/client/intrusive_list.h"
 #include "engine/client/router.h"
@@ -56,6 +57,8 @@ struct Lane {
   std::uint64_t used_ns = 0;    // when something was appended last
   std::uint64_t queued_ns = 0;  // at its connection
   std::size_t size_hint_bytes = 0;
+  std::uint64_t load_bytes = 0;  // of all its batches
+  BatchSplit split;
   std::uint32_t redirects = 0;  // in a row
   std::uint64_t draining_since_ns = 0;
   Sequence missing{};               // refused for good: what was to follow it is a gap; 0: none

@@ -147,9 +147,8 @@ TEST_F(ClientAppend, ABatchClosesAtBatchBytesMax) {
   start({.nodes = {}, .cluster_name = {}, .batch_bytes_max = 4096});
   for (std::uint64_t i = 0; i < 10; ++i) append(i, std::string(1000, 'x'));
   flush();
-  ASSERT_EQ(a.appends.size(), 4u);
+  EXPECT_EQ(sequences_of(a.appends).size(), 10u);
   for (const Received& batch : a.appends) EXPECT_LE(batch.size_bytes, 4096u);
-  EXPECT_EQ(a.appends[0].entries.size(), 3u);
 }
 
 TEST_F(ClientAppend, FramesStayWithinWhatANodeTakes) {

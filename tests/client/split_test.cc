@@ -1,0 +1,302 @@
+// Into how many batches a load is split, and that they stay as many and of one size.
+#include <algorithm>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "engine/client/batch_split.h"
+#include "tests/client/fixture.h"
+
+namespace sluice::client {
+namespace {
+
+constexpr std::size_t kKiB = 1024;
+constexpr std::size_t kMax = 1024 * kKiB;
+
+std::size_t full_bytes(std::size_t load_bytes, std::size_t batch_bytes_max = kMax) {
+  return BatchSplit().full_bytes(load_bytes, batch_bytes_max);
+}
+
+TEST(BatchSplit, ASmallLoadIsOneBatchAndALargerOneTwoToEight) {
+  EXPECT_EQ(full_bytes(127 * kKiB), kMax) << "two of less than 64 KiB would gain nothing";
+  EXPECT_EQ(full_bytes(128 * kKiB), 64 * kKiB);
+  EXPECT_EQ(full_bytes(560 * kKiB), 280 * kKiB);
+  EXPECT_EQ(full_bytes(600 * kKiB), 200 * kKiB);
+  EXPECT_EQ(full_bytes(1100 * kKiB), 275 * kKiB);
+  EXPECT_EQ(full_bytes(2240 * kKiB), 280 * kKiB);
+  EXPECT_EQ(full_bytes(4096 * kKiB), 512 * kKiB) << "eight";
+  EXPECT_EQ(full_bytes(64 * kMax), kMax);
+}
+
+TEST(BatchSplit, NoBatchIsLargerThanANodeTakes) {
+  EXPECT_EQ(full_bytes(40 * kKiB, 16 * kKiB), 13654u);
+}
+
+TEST(BatchSplit, TheLoadOfAMomentAgoStillCounts) {
+  BatchSplit split;
+  split.note_load(1000 * kKiB);
+  EXPECT_EQ(split.full_bytes(100 * kKiB, kMax), 250 * kKiB) << "most of it is with the caller";
+  for (int i = 0; i < 20; ++i) split.note_load(100 * kKiB);
+  EXPECT_EQ(split.full_bytes(100 * kKiB, kMax), kMax) << "the caller brings less now";
+}
+
+/// A caller with a number of entries outstanding: each that ends is followed by another.
+class ClientSplit : public ClientTest {
+ protected:
+  void TearDown() override {
+    events.then = nullptr;  // the end of the last entries is followed by nothing
+    ClientTest::TearDown();
+  }
+
+  void run(std::size_t outstanding, std::function<std::size_t()> entry_bytes, ProducerId producer) {
+    start();
+    const auto one_more = [this, entry_bytes, producer] {
+      const std::uint64_t tag = tag_++;
+      append(tag, std::string(entry_bytes(), 'x'),
+             {.group = GroupId(0),
+              .producer = producer,
+              .sequence = Sequence(producer == kNoProducer ? 0 : tag + 1)});
+    };
+    events.then = [one_more](std::uint64_t) { one_more(); };
+    one_more();  // a lane with a producer sends one batch until its first answer
+    flush();
+    answer();
+    for (std::size_t i = 1; i < outstanding; ++i) one_more();
+    flush();
+  }
+
+  /// Answers the oldest batch; returns its size.
+  std::size_t answer() {
+    const Received batch = a.take();
+    a.ok(batch, index_);
+    index_ += batch.count();
+    io.run_once();
+    flush();
+    return batch.size_bytes;
+  }
+
+  void answer_all() {
+    for (std::size_t count = a.appends.size(); count > 0; --count) {
+      const Received batch = a.take();
+      a.ok(batch, index_);
+      index_ += batch.count();
+    }
+    io.run_once();
+    flush();
+  }
+
+  std::uint64_t tag_ = 0;
+  std::uint64_t index_ = 1;
+};
+
+TEST_F(ClientSplit, AClosedLoopSettlesOnTwoHalvesInFramesOfTheirOwn) {
+  for (const ProducerId producer : {kNoProducer, ProducerId(7)}) {
+    run(257, [] { return 1024; }, producer);
+    for (int i = 0; i < 20; ++i) answer();
+    const std::size_t frames = a.append_frames;
+    for (int i = 0; i < 200; ++i) {
+      ASSERT_EQ(a.appends.size(), 2u);
+      ASSERT_GE(answer(), 128 * 1024u);
+    }
+    EXPECT_EQ(a.append_frames, frames + 200);
+    events.then = nullptr;
+    close();
+    a.appends.clear();
+    events = {};
+    tag_ = 0;
+  }
+}
+
+TEST_F(ClientSplit, EntriesOfDifferentSizesLeaveNoCrumbs) {
+  std::mt19937 random(1);
+  run(1000, [&random] { return 100 + random() % 2000; }, kNoProducer);
+  for (int i = 0; i < 50; ++i) answer();
+  std::size_t smallest = kMax, largest = 0;
+  for (int i = 0; i < 2000; ++i) {
+    // Now and then two answers arrive together, as they do.
+    if (random() % 8 == 0 && a.appends.size() >= 2) {
+      const Received batch = a.take();
+      a.ok(batch, index_);
+      index_ += batch.count();
+    }
+    const std::size_t bytes = answer();
+    smallest = std::min(smallest, bytes);
+    largest = std::max(largest, bytes);
+  }
+  EXPECT_GE(smallest, 30 * kKiB);
+  EXPECT_LE(largest, 330 * kKiB);
+}
+
+TEST_F(ClientSplit, HalvesThatAreAnsweredTogetherComeAgainAsHalves) {
+  run(520, [] { return 1024; }, kNoProducer);
+  for (int i = 0; i < 20; ++i) answer_all();
+  for (int i = 0; i < 50; ++i) {
+    ASSERT_EQ(a.appends.size(), 2u);
+    for (const Received& half : a.appends) ASSERT_NEAR(half.count(), 260, 2);
+    ASSERT_NE(a.appends[0].frame, a.appends[1].frame);
+    answer_all();
+  }
+}
+
+TEST_F(ClientSplit, ALoadThatFallsIsSoonOneBatchAgain) {
+  run(1000, [] { return 1024; }, kNoProducer);
+  for (int i = 0; i < 20; ++i) answer_all();
+  ASSERT_GE(a.appends.size(), 3u);
+  std::size_t left_out = 0;
+  const auto more = events.then;
+  events.then = [&, more](std::uint64_t tag) {
+    if (left_out == 900) return more(tag);
+    ++left_out;
+  };
+  for (int i = 0; i < 30; ++i) answer_all();
+  EXPECT_EQ(left_out, 900u);
+  EXPECT_EQ(a.appends.size(), 1u);
+}
+
+TEST_F(ClientSplit, WhatIsLeftOverIsSentWhenNothingElseIsOnItsWay) {
+  start();
+  append(0, "warm");
+  flush();
+  a.ok(a.take(), 1);
+  io.run_ms(1);
+  std::uint64_t tag = 1;
+  for (int i = 0; i < 2; ++i) {
+    for (int entry = 0; entry < 200; ++entry) append(tag++, std::string(1024, 'x'));
+    flush();
+  }
+  const std::size_t sent = a.appends.size();
+  append(tag, "rest");
+  flush();
+  ASSERT_EQ(a.appends.size(), sent) << "it may grow yet";
+  index_ = 2;
+  for (std::size_t i = 0; i < sent; ++i) {
+    EXPECT_EQ(events.outcome(tag), "none");
+    answer();
+  }
+  ASSERT_EQ(a.appends.size(), 1u);
+  EXPECT_EQ(a.appends[0].entries, Strings{"rest"});
+}
+
+TEST_F(ClientSplit, WhatIsLeftOverDoesNotWaitForAnAnswerThatIsLate) {
+  start();
+  std::uint64_t tag = 0;
+  for (int entry = 0; entry < 200; ++entry) append(tag++, std::string(1024, 'x'));
+  flush();
+  const std::size_t sent = a.appends.size();
+  append(tag, "rest");
+  flush();
+  ASSERT_EQ(a.appends.size(), sent);
+  io.run_ms(200);
+  EXPECT_EQ(a.appends.size(), sent + 1);
+}
+
+/// What is left over joins the full batch before it, but for these.
+class ClientRest : public ClientSplit {
+ protected:
+  /// Appends 131 entries of 1 KiB: more than two batches of 64 KiB, which one of 128 KiB would be.
+  void append_full(const AppendOptions& options = {}) {
+    AppendOptions next = options;
+    for (int i = 0; i < 131; ++i) {
+      append(tag_++, std::string(1024, 'x'), next);
+      if (options.producer != kNoProducer) next.sequence = next.sequence + 1;
+    }
+  }
+
+  static std::vector<std::string> short_ones(const std::vector<Received>& batches) {
+    std::vector<std::string> found;
+    for (const std::string& entry : sequences_of(batches)) {
+      if (entry.size() < 100) found.push_back(entry);
+    }
+    return found;
+  }
+};
+
+TEST_F(ClientRest, JoinsTheBatchBeforeIt) {
+  start();
+  append_full();
+  append(tag_++, "rest");
+  flush();
+  ASSERT_EQ(a.appends.size(), 1u);
+  EXPECT_EQ(a.appends[0].entries.back(), "rest");
+}
+
+TEST_F(ClientRest, NotBehindAGapOfItsProducer) {
+  start();
+  settle_on_a();
+  tag_ = 2;
+  append_full({.group = GroupId(0), .producer = ProducerId(7), .sequence = Sequence(2)});
+  append(tag_++, "rest", {.group = GroupId(0), .producer = ProducerId(7), .sequence = Sequence(500)});
+  flush();
+  while (!a.appends.empty() && a.appends.back().entries.back() != "rest") {
+    a.ok(a.take(), 2);
+    io.run_ms(1);
+  }
+  ASSERT_EQ(a.appends.size(), 1u);
+  EXPECT_EQ(a.appends[0].first_sequence, Sequence(500));
+  EXPECT_EQ(a.appends[0].entries, Strings{"rest"});
+}
+
+TEST_F(ClientRest, NotWithAnEntryThatWasRefusedMeanwhile) {
+  start();
+  append(tag_++, "warm");
+  flush();
+  a.ok(a.take(), 1);
+  io.sends_stall = true;
+  append(tag_++, "first");
+  flush();
+  append_full();
+  append(tag_++, "gone", {.group = GroupId(0), .timeout_ms = 20});
+  append(tag_++, "rest");
+  flush(100);
+  EXPECT_EQ(events.outcome(tag_ - 2), "refused overloaded");
+  io.sends_stall = false;
+  io.run_ms(100);
+  const Strings expected{"first", "rest"};
+  EXPECT_EQ(short_ones(a.appends), expected) << "its outcome said that it is in no log";
+}
+
+TEST_F(ClientRest, NotBeyondWhatANodeTakes) {
+  for (FakeNode* node : {&a, &b, &c}) node->batch_bytes_max = 64 * kKiB;
+  run(250, [] { return 500; }, kNoProducer);
+  for (int i = 0; i < 20; ++i) answer_all();
+  events.then = nullptr;
+  answer_all();
+  ASSERT_EQ(client->pending(), 0u);
+  // A batch is full at half of that load now, with 125 entries; the buffer has room for 128.
+  for (int i = 0; i < 132; ++i) append(tag_++, std::string(500, 'x'));
+  flush();
+  while (client->pending() > 0) {
+    ASSERT_FALSE(a.appends.empty());
+    answer_all();  // the node checks their sizes
+  }
+  EXPECT_EQ(a.garbage, 0u);
+}
+
+TEST_F(ClientRest, NotIfItWasSentOnceAsABatchOfItsOwn) {
+  start();
+  settle_on_a();
+  tag_ = 2;
+  append_full({.group = GroupId(0), .producer = ProducerId(7), .sequence = Sequence(2)});
+  flush();
+  ASSERT_EQ(a.appends.size(), 1u);
+  append(tag_++, "rest", {.group = GroupId(0), .producer = ProducerId(7), .sequence = Sequence(133)});
+  flush(200);
+  ASSERT_EQ(a.appends.size(), 2u) << "the answer is late";
+  const Received full = a.take();
+  a.ok_part(full, 0, 10, 2);
+  io.run_ms(1);
+  a.appends.clear();
+  a.hang_up();
+  io.run_ms(1000);
+  std::vector<Received> again;
+  for (FakeNode* node : {&a, &b, &c}) {
+    again.insert(again.end(), node->appends.begin(), node->appends.end());
+  }
+  ASSERT_EQ(again.size(), 1u) << "one at a time, until the first answer";
+  EXPECT_EQ(again[0].first_sequence, Sequence(12));
+  EXPECT_EQ(again[0].count(), 121u);
+}
+
+}  // namespace
+}  // namespace sluice::client
