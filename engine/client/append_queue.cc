@@ -164,10 +164,19 @@ bool AppendQueue::add(Lane& lane, AppendBatch& batch, std::span<const std::byte>
   return true;
 }
 
+BatchSplit::Place AppendQueue::place_of(const Lane& lane) const {
+  return {.batch_bytes_max = router_.batch_bytes_max(),
+          .others = inflight_batches_ - lane.inflight_batches};
+}
+
 /// Whether the batch is to get no further entries.
 bool AppendQueue::full(const Lane& lane, const AppendBatch& batch) const {
-  return batch.load_bytes >= BatchSplit::smallest_bytes(router_.batch_bytes_max()) &&
-         batch.load_bytes >= lane.split.full_bytes(lane.load_bytes, router_.batch_bytes_max());
+  if (batch.load_bytes < std::min<std::size_t>(BatchSplit::kSmallestBytes, router_.batch_bytes_max() / 2)) {
+    return false;
+  }
+  const BatchSplit::Place place = place_of(lane);
+  return BatchSplit::is_split(lane.load_bytes, place) &&
+         batch.load_bytes >= lane.split.full_bytes(lane.load_bytes, place);
 }
 
 /// Adds an entry to the lane's open batch, or to a new one.
@@ -216,16 +225,15 @@ bool AppendQueue::may_send(const Lane& lane) const {
   // A batch costs each node about the same whatever is in it. Sent as fast as the socket takes them,
   // small ones would keep the nodes busy with themselves; so, as with the writes of a group commit,
   // the answers set the pace, and what comes meanwhile makes the next batch larger.
-  if (Lane::Batches::after(*lane.next_unsent) != nullptr) return true;
-  const bool few = lane.inflight_batches < kSmallBatchesInflightMax;
+  const AppendBatch& batch = *lane.next_unsent;
+  if (Lane::Batches::after(batch) != nullptr || answers_late(lane)) return true;
+  if (!batch.sealed() &&
+      lane.split.waits(batch.load_bytes, lane.load_bytes, lane.inflight_batches, place_of(lane))) {
+    return false;
+  }
   const std::size_t large_bytes =
       std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
-  if (few ? !is_rest(lane, *lane.next_unsent) : lane.next_unsent->size_bytes() >= large_bytes) return true;
-  return answers_late(lane);
-}
-
-bool AppendQueue::is_rest(const Lane& lane, const AppendBatch& batch) const {
-  return lane.split.is_rest(batch.load_bytes, lane.load_bytes, router_.batch_bytes_max());
+  return lane.inflight_batches < kSmallBatchesInflightMax || batch.size_bytes() >= large_bytes;
 }
 
 /// The oldest batch in flight has no answer though one should have come.
@@ -306,8 +314,6 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
     return port.inflight_batches < kBatchesInflightMax ||
            io_.now_ns() >= lane.queued_ns + kAnswerTimesMax * port.answer_ns;
   };
-  const std::size_t smallest_bytes = BatchSplit::smallest_bytes(router_.batch_bytes_max());
-  const std::size_t frame_bytes_max = router_.batch_bytes_max();
   while (!port.lanes.empty() && has_room()) {
     const std::size_t first = port.sending.size();
     std::size_t frame_bytes = 0;
@@ -322,14 +328,15 @@ void AppendQueue::fill(Connection& connection, SendBuffer& out) {
         tidy(*lane);
         continue;
       }
-      const bool alone = batch->size_bytes() >= smallest_bytes;
-      if (frame_bytes > 0 && (alone || frame_bytes + batch->size_bytes() > frame_bytes_max)) break;
+      const bool alone = batch->size_bytes() >= BatchSplit::kSmallestBytes;
+      const bool fits = frame_bytes + batch->size_bytes() <= router_.batch_bytes_max();
+      if (frame_bytes > 0 && (alone || !fits)) break;
       if (out.piece_count() + items_.size() >= kSendPiecesMax) break;
       frame_bytes += batch->size_bytes();
       port.lanes.remove(*lane);
       launch(*lane, *batch, connection);
       if (lane->next_unsent && may_send(*lane)) queue(*lane, port);
-      if (port.inflight_bytes >= kWindowBytes) break;
+      if (alone || port.inflight_bytes >= kWindowBytes) break;
     }
     if (items_.empty()) return;
     auto& envelope = out.envelope();
@@ -358,12 +365,12 @@ AppendBatch* AppendQueue::next_to_send(Lane& lane) {
   return nullptr;
 }
 
-/// Adds what is left over behind a batch to it, if that is little and was never sent: what was perhaps
-/// logged as a batch has to come again as that batch.
+/// Adds what is left over behind a batch to it, if that is little. What was sent before stays as it was:
+/// as a batch that is already in the log a node knows it again at once.
 void AppendQueue::absorb_rest(Lane& lane, AppendBatch& batch) {
   AppendBatch* const rest = Lane::Batches::after(batch);
   if (!rest || Lane::Batches::after(*rest) || batch.sealed() || rest->sealed()) return;
-  if (!is_rest(lane, *rest)) return;
+  if (!lane.split.is_rest(rest->load_bytes, lane.load_bytes, place_of(lane))) return;
   if (batch.size_bytes() + rest->size_bytes() > router_.batch_bytes_max()) return;
   if (rest->unresolved < rest->entries.size()) return;
   if (lane.has_producer() && batch.next_sequence() != rest->sequence_of(0)) return;
@@ -416,6 +423,7 @@ void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection)
   lane.next_unsent = Lane::Batches::after(batch);
   port.inflight_bytes += batch.size_bytes();
   ++port.inflight_batches;
+  ++inflight_batches_;
   lane.split.note_load(lane.load_bytes);
   batch.sent_ns = io_.now_ns();
   port.sending.push_back(&batch);

@@ -72,6 +72,7 @@ class AppendQueue {
   AppendBatch& open_batch(Lane& lane, Sequence first, AppendBatch* before, std::size_t hint_bytes);
   [[nodiscard]] bool add(Lane& lane, AppendBatch& batch, std::span<const std::byte> data,
                          const PendingEntry& entry);
+  [[nodiscard]] BatchSplit::Place place_of(const Lane& lane) const;
   [[nodiscard]] bool full(const Lane& lane, const AppendBatch& batch) const;
   void gather(Lane& lane, Sequence sequence, std::span<const std::byte> data,
               const PendingEntry& entry);
@@ -87,7 +88,6 @@ class AppendQueue {
   void want_pump(Connection& connection);
   [[nodiscard]] bool may_send(const Lane& lane) const;
   [[nodiscard]] bool answers_late(const Lane& lane) const;
-  [[nodiscard]] bool is_rest(const Lane& lane, const AppendBatch& batch) const;
   AppendBatch* next_to_send(Lane& lane);
   void absorb_rest(Lane& lane, AppendBatch& batch);
   void rebuild(Lane& lane, AppendBatch& batch);
@@ -140,6 +140,7 @@ class AppendQueue {
   std::vector<std::unique_ptr<Port>> ports_;  // by connection number
   std::vector<wire::AppendItem> items_;       // of the frame that is being built
   std::uint64_t unreported_ = 0;
+  std::size_t inflight_batches_ = 0;  // of all ports
   std::uint64_t cost_bytes_ = 0;
   std::uint64_t next_sweep_ns_ = 0;
   bool closed_ = false;

@@ -119,9 +119,10 @@ class ClientImpl final : public Client, private Connection::Owner {
       requests_.retry_waiting();
       appends_.retry_waiting();
     }
-    pump();
+    // What the caller appends on an outcome goes with what waited for the answer.
     outbox_.deliver(events_);
     requests_.deliver();
+    pump();
     deliver_soon();
   }
 

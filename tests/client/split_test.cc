@@ -14,31 +14,49 @@ namespace {
 constexpr std::size_t kKiB = 1024;
 constexpr std::size_t kMax = 1024 * kKiB;
 
-std::size_t full_bytes(std::size_t load_bytes, std::size_t batch_bytes_max = kMax) {
-  return BatchSplit().full_bytes(load_bytes, batch_bytes_max);
-}
+constexpr BatchSplit::Place kAlone{.batch_bytes_max = kMax, .others = 0};
 
 TEST(BatchSplit, ASmallLoadIsOneBatchAndALargerOneTwoToEight) {
-  EXPECT_EQ(full_bytes(127 * kKiB), kMax) << "two of less than 64 KiB would gain nothing";
-  EXPECT_EQ(full_bytes(128 * kKiB), 64 * kKiB);
-  EXPECT_EQ(full_bytes(560 * kKiB), 280 * kKiB);
-  EXPECT_EQ(full_bytes(600 * kKiB), 200 * kKiB);
-  EXPECT_EQ(full_bytes(1100 * kKiB), 275 * kKiB);
-  EXPECT_EQ(full_bytes(2240 * kKiB), 280 * kKiB);
-  EXPECT_EQ(full_bytes(4096 * kKiB), 512 * kKiB) << "eight";
-  EXPECT_EQ(full_bytes(64 * kMax), kMax);
+  const BatchSplit split;
+  EXPECT_EQ(split.batches(127 * kKiB, kAlone), 1u) << "two of less than 64 KiB would gain nothing";
+  EXPECT_EQ(split.batches(128 * kKiB, kAlone), 2u);
+  EXPECT_EQ(split.batches(560 * kKiB, kAlone), 2u);
+  EXPECT_EQ(split.batches(600 * kKiB, kAlone), 3u);
+  EXPECT_EQ(split.batches(1100 * kKiB, kAlone), 4u);
+  EXPECT_EQ(split.full_bytes(1100 * kKiB, kAlone), 275 * kKiB);
+  EXPECT_EQ(split.batches(2240 * kKiB, kAlone), 8u);
+  EXPECT_EQ(split.batches(4096 * kKiB, kAlone), 8u);
 }
 
 TEST(BatchSplit, NoBatchIsLargerThanANodeTakes) {
-  EXPECT_EQ(full_bytes(40 * kKiB, 16 * kKiB), 13654u);
+  for (const std::size_t max : {256 * std::size_t{1}, 16 * kKiB, kMax}) {
+    const BatchSplit::Place place{.batch_bytes_max = max, .others = 0};
+    for (std::size_t load = 1; load < 20 * max; load += max / 7) {
+      EXPECT_LE(BatchSplit().full_bytes(load, place) + kBatchHeaderBytes, max);
+    }
+  }
+}
+
+TEST(BatchSplit, NothingIsSplitWhereOtherLanesKeepTheNodesBusy) {
+  EXPECT_EQ(BatchSplit().batches(600 * kKiB, {.batch_bytes_max = kMax, .others = 8}), 1u);
+  EXPECT_EQ(BatchSplit().batches(600 * kKiB, {.batch_bytes_max = kMax, .others = 7}), 3u);
 }
 
 TEST(BatchSplit, TheLoadOfAMomentAgoStillCounts) {
   BatchSplit split;
   split.note_load(1000 * kKiB);
-  EXPECT_EQ(split.full_bytes(100 * kKiB, kMax), 250 * kKiB) << "most of it is with the caller";
-  for (int i = 0; i < 20; ++i) split.note_load(100 * kKiB);
-  EXPECT_EQ(split.full_bytes(100 * kKiB, kMax), kMax) << "the caller brings less now";
+  EXPECT_EQ(split.full_bytes(150 * kKiB, kAlone), 250 * kKiB) << "most of it is with the caller";
+  for (int i = 0; i < 20; ++i) split.note_load(150 * kKiB);
+  EXPECT_EQ(split.full_bytes(150 * kKiB, kAlone), 75 * kKiB) << "the caller brings less now";
+}
+
+TEST(BatchSplit, WhatIsLeftOverWaits) {
+  const BatchSplit split;
+  EXPECT_TRUE(split.waits(15 * kKiB, 256 * kKiB, 1, kAlone));
+  EXPECT_FALSE(split.waits(17 * kKiB, 256 * kKiB, 1, kAlone));
+  EXPECT_TRUE(split.waits(127 * kKiB, 256 * kKiB, 2, kAlone)) << "two are on their way";
+  EXPECT_FALSE(split.waits(128 * kKiB, 256 * kKiB, 2, kAlone));
+  EXPECT_FALSE(split.waits(1 * kKiB, 100 * kKiB, 2, kAlone)) << "a small load is no matter of this";
 }
 
 /// A caller with a number of entries outstanding: each that ends is followed by another.
@@ -47,6 +65,15 @@ class ClientSplit : public ClientTest {
   void TearDown() override {
     events.then = nullptr;  // the end of the last entries is followed by nothing
     ClientTest::TearDown();
+  }
+
+  void end() {
+    events.then = nullptr;
+    close();
+    a.appends.clear();
+    events = {};
+    tag_ = 0;
+    index_ = 1;
   }
 
   void run(std::size_t outstanding, std::function<std::size_t()> entry_bytes, ProducerId producer) {
@@ -90,22 +117,48 @@ class ClientSplit : public ClientTest {
   std::uint64_t index_ = 1;
 };
 
-TEST_F(ClientSplit, AClosedLoopSettlesOnTwoHalvesInFramesOfTheirOwn) {
+TEST_F(ClientSplit, AClosedLoopSettlesOnBatchesOfOneSizeInFramesOfTheirOwn) {
+  struct Case {
+    std::size_t entries;  // of 1 KiB, outstanding
+    std::size_t batches;
+  };
   for (const ProducerId producer : {kNoProducer, ProducerId(7)}) {
-    run(257, [] { return 1024; }, producer);
-    for (int i = 0; i < 20; ++i) answer();
-    const std::size_t frames = a.append_frames;
-    for (int i = 0; i < 200; ++i) {
-      ASSERT_EQ(a.appends.size(), 2u);
-      ASSERT_GE(answer(), 128 * 1024u);
+    for (const Case load : {Case{257, 2}, {300, 2}, {540, 2}, {1000, 4}, {4000, 8}, {7500, 8}}) {
+      run(load.entries, [] { return 1024; }, producer);
+      for (int i = 0; i < 100; ++i) answer();
+      const std::size_t frames = a.append_frames;
+      for (int i = 0; i < 100; ++i) {
+        ASSERT_EQ(a.appends.size(), load.batches) << load.entries;
+        ASSERT_GE(answer(), load.entries * 1024 / load.batches * 3 / 4);
+      }
+      EXPECT_EQ(a.append_frames, frames + 100);
+      end();
     }
-    EXPECT_EQ(a.append_frames, frames + 200);
-    events.then = nullptr;
-    close();
-    a.appends.clear();
-    events = {};
-    tag_ = 0;
   }
+}
+
+TEST_F(ClientSplit, NorIsItSplitFurtherWhereEveryOutcomeIsFollowedByAFlush) {
+  run(1000, [] { return 1024; }, kNoProducer);
+  const auto more = events.then;
+  events.then = [this, more](std::uint64_t tag) {
+    more(tag);
+    client->flush();
+  };
+  for (int i = 0; i < 100; ++i) answer();
+  EXPECT_LE(a.appends.size(), 5u);
+}
+
+TEST_F(ClientSplit, AfterABurstSingleEntriesWaitForNothing) {
+  start();
+  std::uint64_t tag = 0;
+  for (int i = 0; i < 8000; ++i) append(tag++, std::string(1024, 'x'));
+  flush();
+  while (client->pending() > 0) answer();
+  for (int i = 0; i < 4; ++i) {
+    append(tag++, "single");
+    flush();
+  }
+  EXPECT_EQ(a.appends.size(), 4u);
 }
 
 TEST_F(ClientSplit, EntriesOfDifferentSizesLeaveNoCrumbs) {
@@ -191,6 +244,73 @@ TEST_F(ClientSplit, WhatIsLeftOverDoesNotWaitForAnAnswerThatIsLate) {
   EXPECT_EQ(a.appends.size(), sent + 1);
 }
 
+TEST_F(ClientSplit, ALaneAmongManyIsNotSplit) {
+  for (FakeNode* node : {&a, &b, &c}) node->groups = 40;
+  start();
+  const auto append_to_all = [this](std::uint32_t from, std::uint32_t to) {
+    for (std::uint32_t group = from; group < to; ++group) {
+      for (int i = 0; i < 30; ++i) append(tag_++, std::string(7 * 1024, 'x'), {.group = GroupId(group)});
+    }
+  };
+  // Each group has a lane of its own, and all of them node a.
+  for (std::uint32_t group = 0; group < 40; ++group) append(tag_++, "warm", {.group = GroupId(group)});
+  flush(5);
+  for (FakeNode* node : {&b, &c}) {
+    while (!node->appends.empty()) node->refuse(node->take(), Errc::kNotLeader, 1);
+  }
+  io.run_ms(20);
+  while (!a.appends.empty()) {
+    a.ok(a.take(), index_++);
+    io.run_ms(1);
+  }
+  append_to_all(0, 20);
+  flush(5);
+  const std::size_t before = a.appends.size();
+  EXPECT_GE(before, 20u);
+  append_to_all(20, 40);
+  flush(5);
+  EXPECT_EQ(a.appends.size(), before + 20) << "others keep the node busy";
+}
+
+TEST_F(ClientSplit, ALargeBatchHasItsFrameForItself) {
+  start();
+  append(tag_++, "warm");
+  append(tag_++, "warm", {.group = GroupId(3)});
+  flush(5);
+  for (std::size_t i = 0; i < 2; ++i) a.ok(a.take(), 1);
+  io.run_ms(1);
+  io.sends_stall = true;
+  append(tag_++, "first");
+  flush();
+  append(tag_++, "small", {.group = GroupId(3)});
+  append(tag_++, std::string(70 * 1024, 'x'));
+  append(tag_++, "other", {.group = GroupId(3), .node = NodeId(1)});
+  flush();
+  io.sends_stall = false;
+  io.run_ms(1);
+  ASSERT_EQ(a.appends.size(), 4u);
+  for (std::size_t i = 0; i + 1 < a.appends.size(); ++i) {
+    EXPECT_NE(a.appends[i].frame, a.appends[i + 1].frame) << i;
+  }
+}
+
+TEST_F(ClientSplit, WhatFollowsAnOutcomeGoesWithWhatWaitedForIt) {
+  start();
+  for (int i = 0; i < 5; ++i) {
+    append(tag_++, "small");
+    flush();
+  }
+  ASSERT_EQ(a.appends.size(), 4u) << "the pace of small ones";
+  events.then = [this](std::uint64_t tag) {
+    if (tag == 0) append(tag_++, "next");
+  };
+  a.ok(a.take(), 1);
+  io.run_ms(1);
+  ASSERT_EQ(a.appends.size(), 4u);
+  const Strings expected{"small", "next"};
+  EXPECT_EQ(a.appends.back().entries, expected);
+}
+
 /// What is left over joins the full batch before it, but for these.
 class ClientRest : public ClientSplit {
  protected:
@@ -232,9 +352,9 @@ TEST_F(ClientRest, NotBehindAGapOfItsProducer) {
     a.ok(a.take(), 2);
     io.run_ms(1);
   }
-  ASSERT_EQ(a.appends.size(), 1u);
-  EXPECT_EQ(a.appends[0].first_sequence, Sequence(500));
-  EXPECT_EQ(a.appends[0].entries, Strings{"rest"});
+  ASSERT_FALSE(a.appends.empty());
+  EXPECT_EQ(a.appends.back().first_sequence, Sequence(500));
+  EXPECT_EQ(a.appends.back().entries, Strings{"rest"});
 }
 
 TEST_F(ClientRest, NotWithAnEntryThatWasRefusedMeanwhile) {
@@ -284,7 +404,7 @@ TEST_F(ClientRest, NotIfItWasSentOnceAsABatchOfItsOwn) {
   flush(200);
   ASSERT_EQ(a.appends.size(), 2u) << "the answer is late";
   const Received full = a.take();
-  a.ok_part(full, 0, 10, 2);
+  a.ok_part(full, 0, 2, 2);
   io.run_ms(1);
   a.appends.clear();
   a.hang_up();
@@ -294,8 +414,35 @@ TEST_F(ClientRest, NotIfItWasSentOnceAsABatchOfItsOwn) {
     again.insert(again.end(), node->appends.begin(), node->appends.end());
   }
   ASSERT_EQ(again.size(), 1u) << "one at a time, until the first answer";
-  EXPECT_EQ(again[0].first_sequence, Sequence(12));
-  EXPECT_EQ(again[0].count(), 121u);
+  EXPECT_EQ(again[0].first_sequence, Sequence(4));
+  EXPECT_EQ(again[0].count(), 129u);
+}
+
+TEST_F(ClientRest, DoesNotWaitIfItCannotGrow) {
+  start();
+  settle_on_a();
+  tag_ = 2;
+  AppendOptions options{.group = GroupId(0), .producer = ProducerId(7), .sequence = Sequence(2)};
+  append_full(options);
+  options.sequence = Sequence(133);
+  append_full(options);
+  flush();
+  const std::size_t full_ones = a.appends.size();
+  ASSERT_GE(full_ones, 2u);
+  options.sequence = Sequence(264);
+  append(tag_++, "rest", options);
+  flush(200);
+  ASSERT_EQ(a.appends.size(), full_ones + 1) << "answers are late";
+  a.appends.clear();
+  a.hang_up();
+  io.run_ms(1000);
+  FakeNode* node = nullptr;
+  for (FakeNode* each : {&a, &b, &c}) node = each->appends.empty() ? node : each;
+  ASSERT_NE(node, nullptr);
+  ASSERT_EQ(node->appends.size(), 1u) << "one at a time, until the first answer";
+  node->ok(node->take(), 2);
+  io.run_ms(1);
+  EXPECT_EQ(node->appends.size(), full_ones) << "it is sealed";
 }
 
 }  // namespace
