@@ -8,7 +8,7 @@
 namespace sluice::shard {
 namespace {
 
-constexpr std::size_t kZeroBytes = 256u << 10;  // of one write: a commit may wait behind it
+constexpr std::uint64_t kZeroBytes = 256u << 10;  // of one write: a commit may wait behind it
 constexpr std::uint64_t kZerosGrantedMax = 8u << 20;
 
 using Kind = segments::FileStep::Kind;
@@ -16,6 +16,13 @@ using Kind = segments::FileStep::Kind;
 bool needs_file(Kind kind) {
   return kind == Kind::kAllocate || kind == Kind::kZeroFill || kind == Kind::kSyncFile ||
          kind == Kind::kWriteHeader;
+}
+
+/// Of one write of zeros. Small segments are given theirs in several as well: what goes on between two of
+/// them is then the same for all, and simulated segments are small.
+std::size_t zero_bytes(std::uint64_t segment_bytes) {
+  const std::uint64_t wanted = std::min(kZeroBytes, segment_bytes / 8);
+  return std::max<std::size_t>(wanted - wanted % segments::kBlockBytes, segments::kBlockBytes);
 }
 
 /// Epoch of a segment's file name, if it is one.
@@ -34,7 +41,7 @@ FileSteps::FileSteps(io::Io& io, std::string directory, bool direct, segments::S
       direct_(direct),
       log_(log),
       events_(events),
-      zeros_(kZeroBytes),
+      zeros_(zero_bytes(log.options().segment_bytes)),
       header_(segments::kBlockBytes) {}
 
 FileSteps::~FileSteps() {

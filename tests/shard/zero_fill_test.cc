@@ -1,7 +1,9 @@
 // engine/shard/file_steps: the zeros of the next segment go to the disk at the pace of the commits, so
 // that no commit waits behind a whole segment of them. On a real disk, with nothing timed: what was
 // granted is compared with what was written.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -141,6 +143,55 @@ TEST_F(ZeroFillWithoutAllocateTest, NoZeroIsLeftOut) {
   ASSERT_TRUE(has_second_segment());
   EXPECT_EQ(zeros(), kSegmentBytes);
   while (written_to_ < Epoch(2)) write_chunk();
+}
+
+/// A disk that has no space for zeros while it is `full`.
+class IoWithFullDisk final : public io::UringIo {
+ public:
+  using UringIo::UringIo;
+  void write(io::Completion& completion, io::Handle file, std::span<const std::byte> bytes,
+             std::uint64_t offset, bool durable) override {
+    const bool refused = full && !durable;
+    UringIo::write(completion, refused ? static_cast<io::Handle>(device_.fd) : file, bytes, offset,
+                   durable);
+  }
+  bool full = false;
+
+ private:
+  struct Device {
+    Device() = default;
+    Device(const Device&) = delete;
+    Device& operator=(const Device&) = delete;
+    ~Device() { ::close(fd); }
+    const int fd = ::open("/dev/full", O_WRONLY | O_CLOEXEC);
+  };
+  Device device_;
+};
+
+class ZeroFillOnFullDiskTest : public ZeroFillTest {
+ protected:
+  ZeroFillOnFullDiskTest() : ZeroFillTest(make_io<IoWithFullDisk>()) {}
+  IoWithFullDisk& disk_ = static_cast<IoWithFullDisk&>(stream_.io());
+};
+
+TEST_F(ZeroFillOnFullDiskTest, WhereZerosFoundNoSpaceTheyAreAllWritten) {
+  write_chunk();
+  disk_.full = true;
+  commit().files().hurry(true);
+  settle();
+  commit().files().hurry(false);
+  disk_.full = false;
+  commit().tick();  // asks for space again
+  settle();
+  const std::uint64_t before = commit().files().zeros_written();
+  commit().files().skip_zeros();
+  settle();
+  EXPECT_FALSE(has_second_segment()) << "a commit into it may find no space, which ends the node (S36)";
+  EXPECT_EQ(commit().files().zeros_written(), before);
+  commit().files().hurry(true);
+  settle();
+  ASSERT_TRUE(has_second_segment());
+  EXPECT_EQ(zeros(), kSegmentBytes);
 }
 
 /// Its clock goes on by `step_ns` with each look at it.

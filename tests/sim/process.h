@@ -37,6 +37,7 @@ struct Clock {
 struct IoTimes {
   Time read = 80 * kUs, write = 40 * kUs, durable_write = 150 * kUs, sync = 400 * kUs;
   Time name = 30 * kUs;         // open, rename, unlink
+  Time write_kib = 0;           // of each KiB of a write, besides
   Time step = 8 * kUs;          // from a completion to the loop that handles it
   std::uint32_t spread = 3;     // up to so many times as long
   bool reorder = true;          // completions at hand are handled in any order

@@ -91,6 +91,7 @@ class Run {
       }
       machine->times.durable_write = Time{scenario_.disk_us} * kUs;
       machine->times.sync = 2 * machine->times.durable_write;
+      machine->times.write_kib = Time{scenario_.disk_us_per_kib} * kUs;
       machine->disk = std::make_unique<Disk>(world_.random_for("disk", i));
       machine->disk->can_allocate = world_.random_for("allocate", i).below(4) != 0;
       machines_.push_back(std::move(machine));

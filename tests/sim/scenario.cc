@@ -59,6 +59,7 @@ class Drawer {
                                                 "interval=10ms", "never"};
     static constexpr std::uint32_t kLatencies[] = {20, 200, 2000, 20'000};
     static constexpr std::uint32_t kDiskTimes[] = {150, 150, 2000, 20'000};
+    static constexpr std::uint32_t kDiskByteTimes[] = {0, 0, 50, 100};
     Scenario& s = scenario_;
     s.nodes = random_.pick(kNodes);
     s.shards = random_.pick(kShards);
@@ -78,6 +79,8 @@ class Drawer {
     if (Random(s.seed, "catch_up").below(3) == 0) s.catch_up_bytes_per_s_min = 4u << 20;
     s.latency_us = random_.pick(kLatencies);
     s.disk_us = random_.pick(kDiskTimes);
+    // On some disks the bytes are what takes time: the next segment gets no zeros there.
+    s.disk_us_per_kib = Random(s.seed, "disk bytes").pick(kDiskByteTimes);
     s.clock_ppm = random_.coin() ? static_cast<std::uint32_t>(random_.below(50'000)) : 0;
   }
 
@@ -380,6 +383,7 @@ void for_settings(S& s, F&& field) {
   field("catch_up_bytes_per_s_min", s.catch_up_bytes_per_s_min);
   field("latency_us", s.latency_us);
   field("disk_us", s.disk_us);
+  field("disk_us_per_kib", s.disk_us_per_kib);
   field("clock_ppm", s.clock_ppm);
   field("producers", s.producers);
   field("interval_us", s.interval_us);

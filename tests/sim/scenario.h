@@ -70,7 +70,8 @@ struct Scenario {
   std::uint64_t inflight_bytes_max = 64u << 10, uncommitted_bytes_max = 128u << 10;
   std::uint64_t catch_up_bytes_per_s_min = 128u << 20;
   std::uint32_t latency_us = 50;
-  std::uint32_t disk_us = 150;    // a durable write
+  std::uint32_t disk_us = 150;        // a durable write,
+  std::uint32_t disk_us_per_kib = 0;  // and so much more for its size
   std::uint32_t clock_ppm = 0;  // how far clocks run apart
 
   std::uint32_t producers = 2, interval_us = 5000, burst = 4, entry_bytes_max = 200, window = 32;

@@ -332,7 +332,8 @@ void SimIo::dispatch(Op& op) {
       op.disk_id = disk_.begin_write(file.file, op.bytes, op.offset, op.durable);
       const auto& on_two_files = process_.machine().on_two_files;
       if (on_two_files && disk_.files_written_durably() > 1) on_two_files();
-      return on_disk(op, op.durable ? times.durable_write : times.write, &SimIo::do_write);
+      const Time bytes = times.write_kib * op.bytes.size() / 1024;
+      return on_disk(op, bytes + (op.durable ? times.durable_write : times.write), &SimIo::do_write);
     }
     case Kind::kAllocate:
       return on_disk(op, times.name, &SimIo::do_allocate);
