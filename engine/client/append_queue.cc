@@ -35,6 +35,7 @@ constexpr std::size_t kSendBytesMax = 4u << 20;
 constexpr std::size_t kSendPiecesMax = 1000;
 constexpr std::size_t kLanesKept = 4096;  // above it, lanes that rest for kLaneRestNs are forgotten
 constexpr std::size_t kPlainLanesMax = 65'536;
+constexpr std::uint64_t kLoadRestNs = 1'000'000'000;  // after it a lane's load is a new one
 constexpr std::uint64_t kLaneRestNs = 10'000'000'000;
 constexpr std::uint64_t kSweepNs = 1'000'000'000;
 
@@ -72,6 +73,7 @@ void AppendQueue::append(std::uint64_t tag, const AppendOptions& options,
   }
   const std::uint64_t now_ns = io_.now_ns();
   Lane& lane = lane_of({options.group, options.producer, options.node});
+  if (lane.batches.empty() && lane.used_ns + kLoadRestNs < now_ns) lane.split = {};
   if (lane.missing != Sequence(0) && is_behind_gap(lane, options.sequence)) {
     return refuse_at_once(tag, options, Errc::kSequenceGap);
   }
@@ -146,6 +148,7 @@ AppendBatch& AppendQueue::open_batch(Lane& lane, Sequence first, AppendBatch* be
                                       .producer = lane.key.producer,
                                       .first_sequence = first};
   batch.lane = &lane;
+  batch.opened_ns = io_.now_ns();
   batch.cost_bytes = kBatchCostBytes;
   cost_bytes_ += kBatchCostBytes;
   batch.open(batches_.buffers(), options, hint_bytes, router_.batch_bytes_max());
@@ -165,8 +168,8 @@ bool AppendQueue::add(Lane& lane, AppendBatch& batch, std::span<const std::byte>
 }
 
 BatchSplit::Place AppendQueue::place_of(const Lane& lane) const {
-  return {.batch_bytes_max = router_.batch_bytes_max(),
-          .others = inflight_batches_ - lane.inflight_batches};
+  const std::uint32_t inflight = lane.port ? lane.port->inflight_batches : 0;
+  return {.batch_bytes_max = router_.batch_bytes_max(), .others = inflight - lane.inflight_batches};
 }
 
 /// Whether the batch is to get no further entries.
@@ -227,13 +230,19 @@ bool AppendQueue::may_send(const Lane& lane) const {
   // the answers set the pace, and what comes meanwhile makes the next batch larger.
   const AppendBatch& batch = *lane.next_unsent;
   if (Lane::Batches::after(batch) != nullptr || answers_late(lane)) return true;
-  if (!batch.sealed() &&
-      lane.split.waits(batch.load_bytes, lane.load_bytes, lane.inflight_batches, place_of(lane))) {
-    return false;
-  }
+  if (may_grow(lane, batch)) return false;
   const std::size_t large_bytes =
       std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
   return lane.inflight_batches < kSmallBatchesInflightMax || batch.size_bytes() >= large_bytes;
+}
+
+/// Whether a batch, with others of its lane in flight, waits for what the caller appends on an answer. In a
+/// closed loop that comes with the next answer. Entries that come one by one should not wait for it.
+bool AppendQueue::may_grow(const Lane& lane, const AppendBatch& batch) const {
+  const BatchSplit::Place place = place_of(lane);
+  if (!lane.split.waits(batch.load_bytes, lane.load_bytes, lane.inflight_batches, place)) return false;
+  const std::uint64_t between_answers_ns = lane.port->answer_ns / lane.split.batches(lane.load_bytes, place);
+  return io_.now_ns() < batch.opened_ns + between_answers_ns / 2;
 }
 
 /// The oldest batch in flight has no answer though one should have come.
@@ -423,7 +432,7 @@ void AppendQueue::launch(Lane& lane, AppendBatch& batch, Connection& connection)
   lane.next_unsent = Lane::Batches::after(batch);
   port.inflight_bytes += batch.size_bytes();
   ++port.inflight_batches;
-  ++inflight_batches_;
+  lane.port = &port;
   lane.split.note_load(lane.load_bytes);
   batch.sent_ns = io_.now_ns();
   port.sending.push_back(&batch);

@@ -48,12 +48,9 @@ class AppendQueue {
   using Places = IntrusiveList<Lane, &Lane::place>;
 
   /// What the queue knows of a connection.
-  struct Port {
+  struct Port : PortLoad {
     Places lanes;                       // that have something for it
     std::vector<AppendBatch*> sending;  // whose bytes the send under way reads
-    std::uint64_t inflight_bytes = 0;   // sent without an answer
-    std::uint32_t inflight_batches = 0;
-    std::uint64_t answer_ns = 0;  // how long an answer takes, smoothed
   };
 
   /// What a result means for an entry.
@@ -87,6 +84,7 @@ class AppendQueue {
   void unplace(Lane& lane);
   void want_pump(Connection& connection);
   [[nodiscard]] bool may_send(const Lane& lane) const;
+  [[nodiscard]] bool may_grow(const Lane& lane, const AppendBatch& batch) const;
   [[nodiscard]] bool answers_late(const Lane& lane) const;
   AppendBatch* next_to_send(Lane& lane);
   void absorb_rest(Lane& lane, AppendBatch& batch);
@@ -140,7 +138,6 @@ class AppendQueue {
   std::vector<std::unique_ptr<Port>> ports_;  // by connection number
   std::vector<wire::AppendItem> items_;       // of the frame that is being built
   std::uint64_t unreported_ = 0;
-  std::size_t inflight_batches_ = 0;  // of all ports
   std::uint64_t cost_bytes_ = 0;
   std::uint64_t next_sweep_ns_ = 0;
   bool closed_ = false;

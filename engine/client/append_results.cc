@@ -225,6 +225,7 @@ void AppendQueue::leave_behind(Lane& lane) {
   behind.key = lane.key;
   behind.group = lane.group;
   behind.connection = lane.connection;
+  behind.port = lane.port;
   behind.left_behind = true;
   drain(behind);
   for (AppendBatch* batch = lane.batches.front(); batch;) {

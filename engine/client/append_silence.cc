@@ -56,7 +56,6 @@ void AppendQueue::end_transmission(AppendBatch& batch) {
   Port& port = port_of(connection);
   port.inflight_bytes -= batch.size_bytes();
   --port.inflight_batches;
-  --inflight_batches_;
   if (batch.unanswered == 0) {
     // As TCP smooths its round-trip times (RFC 6298, section 2).
     const std::uint64_t answer_ns = io_.now_ns() - batch.sent_ns;

@@ -22,7 +22,7 @@ class BatchSplit {
   /// What the lane stands beside, at this moment.
   struct Place {
     std::size_t batch_bytes_max;  // that its node takes
-    std::size_t others;           // batches of other lanes in flight
+    std::size_t others;           // batches of other lanes in flight on its connection
   };
 
   /// Whether so much is more than one batch. `load_bytes`: of all that the lane holds, sent and unsent.
@@ -53,9 +53,9 @@ class BatchSplit {
     return is_split(load_bytes, place) && batch_bytes < full_bytes(load_bytes, place) / 8;
   }
 
-  /// Whether a batch that may still grow waits for the next answer, with so many of its lane in flight.
-  /// So batches of different sizes, as they are when the load is not known yet, become as many as wanted
-  /// and of one size.
+  /// Whether a batch that may still grow waits, with so many of its lane in flight, for what the caller
+  /// appends on an answer. So batches of different sizes, as they are when the load is not known yet,
+  /// become as many as wanted and of one size.
   [[nodiscard]] bool waits(std::size_t batch_bytes, std::size_t load_bytes, std::size_t inflight,
                            const Place& place) const {
     if (!is_split(load_bytes, place)) return false;

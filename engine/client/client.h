@@ -143,8 +143,8 @@ class Client {
   /// Gives up the prefix of a group's log below `first` on every node.
   virtual void trim(std::uint64_t tag, GroupId group, Index first, std::uint32_t timeout_ms) = 0;
 
-  /// Sends what was gathered. Call once per loop. (What is appended from within Events may go before,
-  /// with what waited for that outcome.)
+  /// Sends what was gathered. Call once per loop. (What is asked from within Events may go before,
+  /// with what waited for that outcome; and nothing goes before those handlers have returned.)
   virtual void flush() = 0;
 
   /// Requests without an outcome yet.

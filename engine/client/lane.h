@@ -40,6 +40,13 @@ struct LaneKeyHash {
   }
 };
 
+/// What is on its way over a connection.
+struct PortLoad {
+  std::uint64_t inflight_bytes = 0;  // sent without an answer
+  std::uint32_t inflight_batches = 0;
+  std::uint64_t answer_ns = 0;  // how long an answer takes, smoothed
+};
+
 struct Lane {
   using Batches = IntrusiveList<AppendBatch, &AppendBatch::link>;
 
@@ -59,6 +66,7 @@ struct Lane {
   std::size_t size_hint_bytes = 0;
   std::uint64_t load_bytes = 0;  // of all its batches
   BatchSplit split;
+  const PortLoad* port = nullptr;  // where its batches went last
   std::uint32_t redirects = 0;  // in a row
   std::uint64_t draining_since_ns = 0;
   Sequence missing{};               // refused for good: what was to follow it is a gap; 0: none

@@ -147,14 +147,9 @@ TEST_F(ClientAppend, ABatchClosesAtBatchBytesMax) {
   start({.nodes = {}, .cluster_name = {}, .batch_bytes_max = 4096});
   for (std::uint64_t i = 0; i < 10; ++i) append(i, std::string(1000, 'x'));
   flush();
-  ASSERT_EQ(a.appends.size(), 3u);
-  for (const Received& batch : a.appends) {
-    EXPECT_LE(batch.size_bytes, 4096u);
-    EXPECT_EQ(batch.entries.size(), 3u);
-  }
-  a.ok(a.take(), 1);
-  io.run_ms(1);
-  EXPECT_EQ(a.appends.size(), 3u) << "the last one has waited for an answer";
+  ASSERT_EQ(a.appends.size(), 4u);
+  for (const Received& batch : a.appends) EXPECT_LE(batch.size_bytes, 4096u);
+  EXPECT_EQ(a.appends[0].entries.size(), 3u);
 }
 
 TEST_F(ClientAppend, FramesStayWithinWhatANodeTakes) {

@@ -1,8 +1,10 @@
 // Into how many batches a load is split, and that they stay as many and of one size.
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "engine/client/batch_split.h"
@@ -159,6 +161,12 @@ TEST_F(ClientSplit, AfterABurstSingleEntriesWaitForNothing) {
     flush();
   }
   EXPECT_EQ(a.appends.size(), 4u);
+  // And long after it a load is taken for what it is.
+  while (client->pending() > 0) answer();
+  io.run_ms(2000);
+  for (int i = 0; i < 500; ++i) append(tag++, std::string(1024, 'x'));
+  flush();
+  EXPECT_GE(a.appends.size(), 2u);
 }
 
 TEST_F(ClientSplit, EntriesOfDifferentSizesLeaveNoCrumbs) {
@@ -231,17 +239,31 @@ TEST_F(ClientSplit, WhatIsLeftOverIsSentWhenNothingElseIsOnItsWay) {
   EXPECT_EQ(a.appends[0].entries, Strings{"rest"});
 }
 
-TEST_F(ClientSplit, WhatIsLeftOverDoesNotWaitForAnAnswerThatIsLate) {
+TEST_F(ClientSplit, EntriesThatComeOneByOneMakeEvenBatchesAndWaitForLittle) {
   start();
-  std::uint64_t tag = 0;
-  for (int entry = 0; entry < 200; ++entry) append(tag++, std::string(1024, 'x'));
-  flush();
-  const std::size_t sent = a.appends.size();
-  append(tag, "rest");
-  flush();
-  ASSERT_EQ(a.appends.size(), sent);
-  io.run_ms(200);
-  EXPECT_EQ(a.appends.size(), sent + 1);
+  constexpr int kAnswerMs = 40;
+  std::deque<std::pair<int, Received>> due;
+  std::size_t arrived = 0, smallest = kMax, largest = 0, waiting = 0;
+  for (int ms = 0; ms < 1000; ++ms) {
+    append(tag_++, std::string(16 * kKiB, 'x'));  // so 640 KiB are on their way: three batches
+    flush();
+    while (!a.appends.empty()) {
+      due.emplace_back(ms + kAnswerMs, a.take());
+      arrived += due.back().second.count();
+      if (ms < 200) continue;
+      smallest = std::min(smallest, due.back().second.size_bytes);
+      largest = std::max(largest, due.back().second.size_bytes);
+    }
+    if (ms >= 200) waiting = std::max(waiting, tag_ - arrived);
+    while (!due.empty() && due.front().first <= ms) {
+      a.ok(due.front().second, index_);
+      index_ += due.front().second.count();
+      due.pop_front();
+    }
+  }
+  EXPECT_GE(smallest, 64 * kKiB);
+  EXPECT_LE(largest, 160 * kKiB);
+  EXPECT_LE(waiting, 9u) << "half of what lies between two answers, in ms";
 }
 
 TEST_F(ClientSplit, ALaneAmongManyIsNotSplit) {
