@@ -81,7 +81,7 @@ void AppendBatch::reset(BufferPool& buffers) {
   entries.clear();
   lane = nullptr;
   unanswered = unreported = unresolved = 0;
-  deadline_min_ns = request_id = former_id = cost_bytes = load_bytes = 0;
+  deadline_min_ns = request_id = former_id = load_bytes = 0;
 }
 
 std::span<const std::byte> AppendBatch::entry_at(const std::byte* at) {

@@ -52,9 +52,8 @@ class AppendBatch {
   std::uint64_t deadline_min_ns = 0;  // no unreported entry's deadline is earlier
   std::uint64_t request_id = 0;       // of the present transmission
   std::uint64_t sent_ns = 0;          // likewise
-  std::uint64_t opened_ns = 0;
+  std::uint64_t opened_ns = 0;        // when it got its first entry
   std::uint64_t former_id = 0;   // of one before it that was not waited for to the end; 0: none
-  std::uint64_t cost_bytes = 0;  // accounted for it
   std::uint64_t load_bytes = 0;  // of its entries, as they are sent
   std::uint32_t sends = 0;       // that read its bytes at this moment
 

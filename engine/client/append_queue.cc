@@ -149,7 +149,6 @@ AppendBatch& AppendQueue::open_batch(Lane& lane, Sequence first, AppendBatch* be
                                       .first_sequence = first};
   batch.lane = &lane;
   batch.opened_ns = io_.now_ns();
-  batch.cost_bytes = kBatchCostBytes;
   cost_bytes_ += kBatchCostBytes;
   batch.open(batches_.buffers(), options, hint_bytes, router_.batch_bytes_max());
   lane.batches.insert_before(before, batch);
@@ -162,7 +161,6 @@ bool AppendQueue::add(Lane& lane, AppendBatch& batch, std::span<const std::byte>
   if (!batch.append(batches_.buffers(), data, entry)) return false;
   batch.load_bytes += data.size() + kEntryLengthBytes;
   lane.load_bytes += data.size() + kEntryLengthBytes;
-  batch.cost_bytes += data.size() + kEntryCostBytes;
   cost_bytes_ += data.size() + kEntryCostBytes;
   return true;
 }
@@ -229,11 +227,12 @@ bool AppendQueue::may_send(const Lane& lane) const {
   // small ones would keep the nodes busy with themselves; so, as with the writes of a group commit,
   // the answers set the pace, and what comes meanwhile makes the next batch larger.
   const AppendBatch& batch = *lane.next_unsent;
-  if (Lane::Batches::after(batch) != nullptr || answers_late(lane)) return true;
-  if (may_grow(lane, batch)) return false;
+  if (Lane::Batches::after(batch) != nullptr) return true;
   const std::size_t large_bytes =
       std::min<std::size_t>(kLargeBatchBytes, router_.batch_bytes_max() / 2);
-  return lane.inflight_batches < kSmallBatchesInflightMax || batch.size_bytes() >= large_bytes;
+  const bool small = batch.size_bytes() < large_bytes;
+  const bool in_pace = lane.inflight_batches < kSmallBatchesInflightMax || !small;
+  return (in_pace && !may_grow(lane, batch)) || answers_late(lane);
 }
 
 /// Whether a batch, with others of its lane in flight, waits for what the caller appends on an answer. In a
@@ -468,7 +467,8 @@ void AppendQueue::drop(AppendBatch& batch) {
 
 void AppendQueue::recycle_unread(AppendBatch& batch) {
   if (batch.sends > 0) return;
-  cost_bytes_ -= batch.cost_bytes;
+  cost_bytes_ -= kBatchCostBytes + batch.load_bytes +
+                 batch.entries.size() * (kEntryCostBytes - kEntryLengthBytes);
   batches_.release(batch);
 }
 

@@ -336,7 +336,7 @@ TEST_F(ClientSplit, WhatFollowsAnOutcomeGoesWithWhatWaitedForIt) {
 /// What is left over joins the full batch before it, but for these.
 class ClientRest : public ClientSplit {
  protected:
-  /// Appends 131 entries of 1 KiB: more than two batches of 64 KiB, which one of 128 KiB would be.
+  /// Appends 131 entries of 1 KiB: more than the 128 KiB from which on a load is split.
   void append_full(const AppendOptions& options = {}) {
     AppendOptions next = options;
     for (int i = 0; i < 131; ++i) {
@@ -440,7 +440,7 @@ TEST_F(ClientRest, NotIfItWasSentOnceAsABatchOfItsOwn) {
   EXPECT_EQ(again[0].count(), 129u);
 }
 
-TEST_F(ClientRest, DoesNotWaitIfItCannotGrow) {
+TEST_F(ClientRest, DoesNotWaitWhenItIsSentAgain) {
   start();
   settle_on_a();
   tag_ = 2;
@@ -464,7 +464,7 @@ TEST_F(ClientRest, DoesNotWaitIfItCannotGrow) {
   ASSERT_EQ(node->appends.size(), 1u) << "one at a time, until the first answer";
   node->ok(node->take(), 2);
   io.run_ms(1);
-  EXPECT_EQ(node->appends.size(), full_ones) << "it is sealed";
+  EXPECT_EQ(node->appends.size(), full_ones) << "it has waited long enough";
 }
 
 }  // namespace
