@@ -171,14 +171,14 @@ void GroupCommit::on_write_done(Write& write, std::int32_t result) {
     submit(write);
     return;
   }
-  const std::uint64_t took_ns = io_.now_ns() - write.submitted_ns;
+  const std::uint64_t now_ns = io_.now_ns();
   counters_.bytes_written += write.chunk.bytes.size();
-  load_.record(write.chunk.bytes.size(), took_ns);
+  load_.record(write.chunk.bytes.size(), write.submitted_ns, now_ns);
   files_.grant_zeros(kZerosPerByte * write.chunk.bytes.size());
   skip_needless_zeros();
   ++counters_.chunks_written;
   if (write.durable) ++counters_.flushes;
-  if (write.has_batches) stages_.disk_ns.record(took_ns);
+  if (write.has_batches) stages_.disk_ns.record(now_ns - write.submitted_ns);
   const ChunkSeq seq = write.chunk.seq;
   write.chunk = {};
   --writes_inflight_;
