@@ -21,19 +21,21 @@ namespace sluice::shard {
 class WriteLoad {
  public:
   static constexpr std::uint64_t kLargeBytes = 128u << 10;
-  /// Above it zeros lose on a disk that three nodes share, below it they gain (perf/README.md).
+  /// With zeros a write took 4.0 to 8.0 times as long wherever they lost, and at most 2.5 times where they
+  /// gained or it was all the same (three nodes on one disk: perf/README.md).
   static constexpr std::uint64_t kTimesLeast = 3;
   /// The mean is one of so many writes, the newest counting most. Fewer say nothing.
   static constexpr std::uint64_t kMemory = 64;
   /// The quickest is that of the newest kWindow writes, and of as many before at most: a disk that was
-  /// quick once may since be held to a number of operations a second. And not of fewer, since the small
-  /// writes of a start, and those to the zeros of a first segment, show a flush; large ones hide it.
+  /// quick once may since be held to a number of operations a second. Not of fewer: the small writes of a
+  /// start and those onto zeros show what a flush takes. A load of large ones onto none hides it, is taken
+  /// to be bound by flushes once those are forgotten, and gets zeros for a segment, which show it again.
   static constexpr std::uint64_t kWindow = 16'384;
 
   /// From `large_bytes` on a write is large.
   explicit WriteLoad(std::uint64_t large_bytes) : large_bytes_(large_bytes) {}
 
-  /// A write of `size_bytes` that began at `submitted_ns` ended at `done_ns`. In the order of their ends.
+  /// A write of `size_bytes` that began at `submitted_ns` ended at `done_ns`, and none of those before later.
   void record(std::uint64_t size_bytes, std::uint64_t submitted_ns, std::uint64_t done_ns) {
     const std::uint64_t ns = done_ns - submitted_ns;
     const std::uint64_t busy_ns = done_ns - std::max(submitted_ns, std::exchange(done_ns_, done_ns));
