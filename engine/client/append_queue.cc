@@ -246,7 +246,7 @@ bool AppendQueue::may_grow(const Lane& lane, const AppendBatch& batch) const {
 
 /// The oldest batch in flight has no answer though one should have come.
 bool AppendQueue::answers_late(const Lane& lane) const {
-  const std::uint64_t usual_ns = kAnswerTimesMax * ports_[lane.connection->place().number]->answer_ns;
+  const std::uint64_t usual_ns = kAnswerTimesMax * lane.port->answer_ns;
   return io_.now_ns() >= lane.batches.front()->sent_ns + std::max(usual_ns, kLateNs);
 }
 

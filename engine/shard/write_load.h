@@ -21,8 +21,8 @@ namespace sluice::shard {
 class WriteLoad {
  public:
   static constexpr std::uint64_t kLargeBytes = 128u << 10;
-  /// With zeros a write took 4.0 to 8.0 times as long wherever they lost, and at most 2.5 times where they
-  /// gained or it was all the same (three nodes on one disk: perf/README.md).
+  /// Between what was measured where zeros lose and where they gain, with three nodes on one disk
+  /// (perf/README.md).
   static constexpr std::uint64_t kTimesLeast = 3;
   /// The mean is one of so many writes, the newest counting most. Fewer say nothing.
   static constexpr std::uint64_t kMemory = 64;
@@ -35,7 +35,8 @@ class WriteLoad {
   /// From `large_bytes` on a write is large.
   explicit WriteLoad(std::uint64_t large_bytes) : large_bytes_(large_bytes) {}
 
-  /// A write of `size_bytes` that began at `submitted_ns` ended at `done_ns`, and none of those before later.
+  /// A write of `size_bytes` that began at `submitted_ns` ended at `done_ns`. Writes are recorded in the order
+  /// in which they ended.
   void record(std::uint64_t size_bytes, std::uint64_t submitted_ns, std::uint64_t done_ns) {
     const std::uint64_t ns = done_ns - submitted_ns;
     const std::uint64_t busy_ns = done_ns - std::max(submitted_ns, std::exchange(done_ns_, done_ns));
